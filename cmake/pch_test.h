@@ -1,0 +1,6 @@
+// Precompiled for the test programs.
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "pch_asio.h"

@@ -1,0 +1,112 @@
+// Tests of errors, bytes, addresses, UUIDs and SipHash.
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/siphash.h"
+#include "base/uuid.h"
+
+namespace selvage {
+namespace {
+
+TEST(Error, EachCallerAddsItsContextInFront) {
+    const Error error = Error(Errc::closed).with("handshake").with("dial tcp://a:1");
+    EXPECT_TRUE(error.is(Errc::closed));
+    EXPECT_EQ(error.message(), "dial tcp://a:1: handshake: connection closed");
+}
+
+TEST(Result, ConvertsFromValueCodeAndError) {
+    const auto pick = [](int which) -> Result<int> {
+        if (which == 0) return 7;
+        if (which == 1) return Errc::limit;
+        return Error(Errc::denied, "no");
+    };
+    EXPECT_EQ(pick(0).value(), 7);
+    EXPECT_TRUE(pick(1).error().is(Errc::limit));
+    EXPECT_EQ(pick(2).error().message(), "no");
+}
+
+TEST(WireInt, KeepsItsByteOrder) {
+    const le32 little = 0x01020304;
+    const be16 big = 0x0506;
+    EXPECT_EQ(to_hex(as_bytes_of(little)), "04030201");
+    EXPECT_EQ(to_hex(as_bytes_of(big)), "0506");
+    EXPECT_EQ(little, 0x01020304U);
+}
+
+TEST(Reader, NeverReadsPastTheEnd) {
+    const Bytes bytes{1, 2, 3};
+    Reader in(bytes);
+    le16 number;
+    EXPECT_TRUE(in.read(number));
+    EXPECT_FALSE(in.read(number));
+    ByteView view;
+    EXPECT_FALSE(in.read_bytes(2, view));
+    EXPECT_TRUE(in.read_bytes(1, view));
+    EXPECT_EQ(in.left(), 0U);
+}
+
+TEST(Utf8, RefusesOverlongSurrogatesAndCutSequences) {
+    EXPECT_TRUE(is_utf8(as_view("pässwörd 🔑")));
+    EXPECT_FALSE(is_utf8(Bytes{0xc0, 0x80}));
+    EXPECT_FALSE(is_utf8(Bytes{0xed, 0xa0, 0x80}));
+    EXPECT_FALSE(is_utf8(Bytes{0xe2, 0x82}));
+    EXPECT_FALSE(is_utf8(Bytes{0xf5, 0x80, 0x80, 0x80}));
+}
+
+TEST(IpAddress, ParsesAndPrints) {
+    EXPECT_EQ(IpAddress::parse("10.144.0.1")->v4_value(), 0x0a900001U);
+    EXPECT_EQ(IpAddress::parse("fe80::1")->to_string(), "fe80::1");
+    EXPECT_FALSE(IpAddress::parse("10.1.2"));
+    EXPECT_FALSE(IpAddress::parse("1.2.3.4 "));
+    EXPECT_EQ(IpAddress::parse("::ffff:1.2.3.4")->unmapped(), IpAddress::v4(1, 2, 3, 4));
+    EXPECT_TRUE(IpAddress::parse("169.254.169.254")->is_link_local());
+}
+
+TEST(Prefix, KnowsItsNetwork) {
+    const auto prefix = Prefix::parse("10.144.1.7/20").value();
+    EXPECT_EQ(prefix.network().to_string(), "10.144.0.0");
+    EXPECT_EQ(prefix.last().to_string(), "10.144.15.255");
+    EXPECT_TRUE(prefix.contains(IpAddress::v4(10, 144, 15, 1)));
+    EXPECT_FALSE(prefix.contains(IpAddress::v4(10, 144, 16, 1)));
+    EXPECT_FALSE(Prefix::parse("10.0.0.1/33"));
+    EXPECT_EQ(Prefix::parse("10.0.0.1", 24)->length, 24);
+    EXPECT_TRUE(Prefix::parse("0.0.0.0/0")->contains(IpAddress::v4(8, 8, 8, 8)));
+}
+
+TEST(Endpoint, ParsesBothFamilies) {
+    EXPECT_EQ(Endpoint::parse("1.2.3.4:80")->port, 80);
+    EXPECT_EQ(Endpoint::parse("[::1]:80")->to_string(), "[::1]:80");
+    EXPECT_FALSE(Endpoint::parse("::1:80"));
+    EXPECT_FALSE(Endpoint::parse("1.2.3.4:65536"));
+}
+
+TEST(Uuid, RoundTrips) {
+    const auto text = "00112233-4455-6677-8899-aabbccddeeff";
+    EXPECT_EQ(Uuid::parse(text)->to_string(), text);
+    EXPECT_FALSE(Uuid::parse("00112233-4455-6677-8899-aabbccddeef"));
+    EXPECT_EQ(Uuid::from_random(0, 0).to_string(), "00000000-0000-4000-8000-000000000000");
+}
+
+// The two values of 1-link.md section 2.2.
+TEST(SipHash13, MatchesTheProtocolDocument) {
+    EXPECT_EQ(siphash13({}, {}), 0xd1fba762150c532c);
+    Bytes bytes;
+    for (std::uint8_t i = 0; i < 15; ++i) bytes.push_back(i);
+    EXPECT_EQ(siphash13({}, bytes), 0xf30eb725bb91c9ea);
+}
+
+// The test vector of the SipHash paper, appendix A.
+TEST(SipHash24, MatchesThePaper) {
+    Bytes bytes;
+    for (std::uint8_t i = 0; i < 15; ++i) bytes.push_back(i);
+    EXPECT_EQ(siphash24({0x0706050403020100, 0x0f0e0d0c0b0a0908}, bytes), 0xa129ca6149be45e5);
+}
+
+TEST(Printable, MakesTerminalEscapesHarmless) {
+    EXPECT_EQ(printable("a\x1b[31mb"), "a\\x1b[31mb");
+    EXPECT_EQ(printable("ünï"), "ünï");
+}
+
+}  // namespace
+}  // namespace selvage
