@@ -5,7 +5,7 @@ option(SELVAGE_BENCH "Build the benchmarks" OFF)
 
 add_library(selvage_flags INTERFACE)
 target_compile_options(selvage_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -fno-omit-frame-pointer $<$<BOOL:${SELVAGE_WERROR}>:-Werror>)
+  -Wall -Wextra -Wshadow -Wconversion -Wno-missing-designated-field-initializers -fno-omit-frame-pointer $<$<BOOL:${SELVAGE_WERROR}>:-Werror>)
 target_include_directories(selvage_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(selvage_flags INTERFACE fmt::fmt spdlog::spdlog)
 

@@ -92,14 +92,16 @@ TEST(Uuid, RoundTrips) {
 TEST(SipHash13, MatchesTheProtocolDocument) {
     EXPECT_EQ(siphash13({}, {}), 0xd1fba762150c532c);
     Bytes bytes;
-    for (std::uint8_t i = 0; i < 15; ++i) bytes.push_back(i);
+    for (std::uint8_t i = 0; i < 15; ++i)
+        bytes.push_back(i);
     EXPECT_EQ(siphash13({}, bytes), 0xf30eb725bb91c9ea);
 }
 
 // The test vector of the SipHash paper, appendix A.
 TEST(SipHash24, MatchesThePaper) {
     Bytes bytes;
-    for (std::uint8_t i = 0; i < 15; ++i) bytes.push_back(i);
+    for (std::uint8_t i = 0; i < 15; ++i)
+        bytes.push_back(i);
     EXPECT_EQ(siphash24({0x0706050403020100, 0x0f0e0d0c0b0a0908}, bytes), 0xa129ca6149be45e5);
 }
 

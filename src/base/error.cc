@@ -9,24 +9,42 @@ public:
     const char* name() const noexcept override { return "selvage"; }
     std::string message(int value) const override {
         switch (static_cast<Errc>(value)) {
-            case Errc::truncated: return "truncated";
-            case Errc::malformed: return "malformed";
-            case Errc::bad_length: return "a length does not fit";
-            case Errc::unsupported: return "not supported";
-            case Errc::incompatible: return "incompatible";
-            case Errc::refused: return "connection refused";
-            case Errc::closed: return "connection closed";
-            case Errc::reset: return "connection reset";
-            case Errc::timed_out: return "timed out";
-            case Errc::unreachable: return "unreachable";
-            case Errc::in_use: return "already in use";
-            case Errc::denied: return "not allowed";
-            case Errc::limit: return "limit reached";
-            case Errc::not_found: return "not found";
-            case Errc::exists: return "already exists";
-            case Errc::cancelled: return "cancelled";
-            case Errc::bad_argument: return "bad argument";
-            case Errc::internal: return "internal error";
+            case Errc::truncated:
+                return "truncated";
+            case Errc::malformed:
+                return "malformed";
+            case Errc::bad_length:
+                return "a length does not fit";
+            case Errc::unsupported:
+                return "not supported";
+            case Errc::incompatible:
+                return "incompatible";
+            case Errc::refused:
+                return "connection refused";
+            case Errc::closed:
+                return "connection closed";
+            case Errc::reset:
+                return "connection reset";
+            case Errc::timed_out:
+                return "timed out";
+            case Errc::unreachable:
+                return "unreachable";
+            case Errc::in_use:
+                return "already in use";
+            case Errc::denied:
+                return "not allowed";
+            case Errc::limit:
+                return "limit reached";
+            case Errc::not_found:
+                return "not found";
+            case Errc::exists:
+                return "already exists";
+            case Errc::cancelled:
+                return "cancelled";
+            case Errc::bad_argument:
+                return "bad argument";
+            case Errc::internal:
+                return "internal error";
         }
         return "unknown error";
     }
@@ -43,7 +61,9 @@ std::error_code make_error_code(Errc code) noexcept {
     return {static_cast<int>(code), selvage_category()};
 }
 
-std::string Error::message() const { return text_.empty() ? code_.message() : text_; }
+std::string Error::message() const {
+    return text_.empty() ? code_.message() : text_;
+}
 
 Error Error::with(std::string_view context) const& {
     return {code_, std::string(context) + ": " + message()};

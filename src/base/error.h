@@ -15,24 +15,24 @@ namespace selvage {
 // What went wrong, as far as a program can act on it. Operating system and Asio codes pass
 // through unchanged; these are the conditions that we detect ourselves.
 enum class Errc {
-    truncated = 1,   // fewer bytes than the format needs
-    malformed,       // bytes that cannot be what they claim
-    bad_length,      // a length field that contradicts what is there
-    unsupported,     // understood, but not something we do
-    incompatible,    // the other side is not like us: network, secret, version
-    refused,         // the other side said no
-    closed,          // the connection or object is gone
-    reset,           // the other side ended it abruptly
+    truncated = 1,  // fewer bytes than the format needs
+    malformed,      // bytes that cannot be what they claim
+    bad_length,     // a length field that contradicts what is there
+    unsupported,    // understood, but not something we do
+    incompatible,   // the other side is not like us: network, secret, version
+    refused,        // the other side said no
+    closed,         // the connection or object is gone
+    reset,          // the other side ended it abruptly
     timed_out,
     unreachable,
-    in_use,          // address or name taken
-    denied,          // our rules say no
-    limit,           // a bound was reached
+    in_use,  // address or name taken
+    denied,  // our rules say no
+    limit,   // a bound was reached
     not_found,
     exists,
-    cancelled,       // not a failure: somebody no longer wants the result
-    bad_argument,    // the caller, or the configuration, is wrong
-    internal,        // a bug on our side
+    cancelled,     // not a failure: somebody no longer wants the result
+    bad_argument,  // the caller, or the configuration, is wrong
+    internal,      // a bug on our side
 };
 
 }  // namespace selvage

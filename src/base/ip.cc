@@ -35,7 +35,9 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
     return Error(Errc::malformed, fmt::format("\"{}\" is not an IP address", text));
 }
 
-bool IpAddress::is_unspecified() const { return *this == (is_v6_ ? v6({}) : v4(0)); }
+bool IpAddress::is_unspecified() const {
+    return *this == (is_v6_ ? v6({}) : v4(0));
+}
 
 bool IpAddress::is_loopback() const {
     if (!is_v6_) return bytes_[0] == 127;
@@ -53,7 +55,9 @@ bool IpAddress::is_multicast() const {
     return is_v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0;
 }
 
-bool IpAddress::is_limited_broadcast() const { return *this == v4(0xffffffff); }
+bool IpAddress::is_limited_broadcast() const {
+    return *this == v4(0xffffffff);
+}
 
 IpAddress IpAddress::unmapped() const {
     constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -106,9 +110,15 @@ bool Prefix::contains(const IpAddress& other) const {
     return Prefix{other, length}.network() == network();
 }
 
-IpAddress Prefix::network() const { return with_host_bits(*this, false); }
-IpAddress Prefix::last() const { return with_host_bits(*this, true); }
-std::string Prefix::to_string() const { return fmt::format("{}/{}", address.to_string(), length); }
+IpAddress Prefix::network() const {
+    return with_host_bits(*this, false);
+}
+IpAddress Prefix::last() const {
+    return with_host_bits(*this, true);
+}
+std::string Prefix::to_string() const {
+    return fmt::format("{}/{}", address.to_string(), length);
+}
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {
     const auto colon = text.rfind(':');

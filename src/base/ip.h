@@ -77,8 +77,8 @@ struct Prefix {
     // "10.1.2.3/24". Without "/", `default_length` when given, else the full length.
     static Result<Prefix> parse(std::string_view text, int default_length = -1);
     bool contains(const IpAddress& other) const;
-    IpAddress network() const;         // host bits cleared
-    IpAddress last() const;            // host bits set: IPv4's directed broadcast
+    IpAddress network() const;  // host bits cleared
+    IpAddress last() const;     // host bits set: IPv4's directed broadcast
     bool has_host_bits() const { return network() != address; }
     std::string to_string() const;
     friend constexpr auto operator<=>(const Prefix&, const Prefix&) = default;

@@ -33,27 +33,34 @@ public:
 
     // The same log with one more name in front of its lines: "node1 peer 7".
     Log child(std::string_view name) const {
-        return Log(sink_, prefix_.empty() ? std::string(name) : fmt::format("{} {}", prefix_, name));
+        return Log(
+            sink_, prefix_.empty() ? std::string(name) : fmt::format("{} {}", prefix_, name)
+        );
     }
 
     template <class... Args>
-    void trace(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args) const {
+    void trace(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args)
+        const {
         write(LogLevel::trace, event, fields, std::forward<Args>(args)...);
     }
     template <class... Args>
-    void debug(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args) const {
+    void debug(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args)
+        const {
         write(LogLevel::debug, event, fields, std::forward<Args>(args)...);
     }
     template <class... Args>
-    void info(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args) const {
+    void info(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args)
+        const {
         write(LogLevel::info, event, fields, std::forward<Args>(args)...);
     }
     template <class... Args>
-    void warn(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args) const {
+    void warn(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args)
+        const {
         write(LogLevel::warn, event, fields, std::forward<Args>(args)...);
     }
     template <class... Args>
-    void error(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args) const {
+    void error(std::string_view event, fmt::format_string<Args...> fields = "", Args&&... args)
+        const {
         write(LogLevel::error, event, fields, std::forward<Args>(args)...);
     }
 

@@ -19,15 +19,18 @@ template <int kCompress, int kFinish>
 std::uint64_t siphash(SipKey key, ByteView bytes) {
     State s{
         key.k0 ^ 0x736f6d6570736575, key.k1 ^ 0x646f72616e646f6d, key.k0 ^ 0x6c7967656e657261,
-        key.k1 ^ 0x7465646279746573};
+        key.k1 ^ 0x7465646279746573
+    };
     const auto absorb = [&s](std::uint64_t word) {
         s.v3 ^= word;
-        for (int i = 0; i < kCompress; ++i) s.round();
+        for (int i = 0; i < kCompress; ++i)
+            s.round();
         s.v0 ^= word;
     };
     Reader in(bytes);
     le64 word;
-    while (in.left() >= sizeof(word) && in.read(word)) absorb(word);
+    while (in.left() >= sizeof(word) && in.read(word))
+        absorb(word);
     std::uint64_t last = std::uint64_t{bytes.size() & 0xff} << 56;
     int shift = 0;
     for (const std::uint8_t byte : in.rest()) {
@@ -36,13 +39,18 @@ std::uint64_t siphash(SipKey key, ByteView bytes) {
     }
     absorb(last);
     s.v2 ^= 0xff;
-    for (int i = 0; i < kFinish; ++i) s.round();
+    for (int i = 0; i < kFinish; ++i)
+        s.round();
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
 }  // namespace
 
-std::uint64_t siphash13(SipKey key, ByteView bytes) { return siphash<1, 3>(key, bytes); }
-std::uint64_t siphash24(SipKey key, ByteView bytes) { return siphash<2, 4>(key, bytes); }
+std::uint64_t siphash13(SipKey key, ByteView bytes) {
+    return siphash<1, 3>(key, bytes);
+}
+std::uint64_t siphash24(SipKey key, ByteView bytes) {
+    return siphash<2, 4>(key, bytes);
+}
 
 }  // namespace selvage

@@ -13,7 +13,9 @@ namespace selvage::packet {
 std::uint16_t checksum_add(ByteView bytes, std::uint16_t start = 0);
 
 // The value for a header's checksum field: the complement of the sum.
-inline std::uint16_t checksum_finish(std::uint16_t sum) { return static_cast<std::uint16_t>(~sum); }
+inline std::uint16_t checksum_finish(std::uint16_t sum) {
+    return static_cast<std::uint16_t>(~sum);
+}
 
 // Sum of the pseudo header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
 std::uint16_t pseudo_header_sum(

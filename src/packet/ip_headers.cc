@@ -71,7 +71,8 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
     bool later_fragment = false;
     for (int i = 0; i < kExtensionHeadersMax; ++i) {
         const bool fragment = next == kFragment;
-        if (!fragment && next != kHopByHop && next != kRouting && next != kDestinationOptions) break;
+        if (!fragment && next != kHopByHop && next != kRouting && next != kDestinationOptions)
+            break;
         if (total - at < 8) return Errc::truncated;
         std::size_t length = 8;
         if (fragment) {
@@ -96,9 +97,12 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
 Result<IpMeta> parse_ip(ByteView bytes) {
     if (bytes.empty()) return Errc::truncated;
     switch (bytes[0] >> 4) {
-        case 4: return parse_ipv4(bytes);
-        case 6: return parse_ipv6(bytes);
-        default: return Errc::unsupported;
+        case 4:
+            return parse_ipv4(bytes);
+        case 6:
+            return parse_ipv6(bytes);
+        default:
+            return Errc::unsupported;
     }
 }
 

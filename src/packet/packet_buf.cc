@@ -19,7 +19,9 @@ PacketBuf PacketBuf::clone() const {
     return out;
 }
 
-PacketPool::~PacketPool() { assert(in_use() == 0); }
+PacketPool::~PacketPool() {
+    assert(in_use() == 0);
+}
 
 PacketBuf PacketPool::take() {
     if (free_.empty()) {

@@ -37,14 +37,14 @@ enum class IpProtocol : std::uint8_t { icmp = 1, tcp = 6, udp = 17, icmpv6 = 58 
 struct IpMeta {
     IpAddress source;
     IpAddress destination;
-    std::uint8_t protocol = 0;          // of the transport header, after extension headers
+    std::uint8_t protocol = 0;  // of the transport header, after extension headers
     std::uint8_t tcp_flags = 0;
-    bool is_fragment = false;           // any fragment, the first included
-    bool has_ports = false;             // TCP or UDP with its first 4 bytes here
+    bool is_fragment = false;  // any fragment, the first included
+    bool has_ports = false;    // TCP or UDP with its first 4 bytes here
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
-    std::uint16_t transport_offset = 0; // from the start of the IP header
-    std::uint16_t total_length = 0;     // as the IP header says; the buffer has at least that much
+    std::uint16_t transport_offset = 0;  // from the start of the IP header
+    std::uint16_t total_length = 0;      // as the IP header says; the buffer has at least that much
 };
 
 struct PacketMeta {

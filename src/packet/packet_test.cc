@@ -75,10 +75,13 @@ TEST(ParseIp, RefusesWhatContradictsItself) {
 }
 
 TEST(ParseIp, SkipsIpv6ExtensionHeaders) {
-    Bytes bytes = from_hex("60000000001800400000000000000000000000000000000100000000000000000000000000000002")
-                      .value();
+    Bytes bytes =
+        from_hex("60000000001800400000000000000000000000000000000100000000000000000000000000000002")
+            .value();
     bytes[6] = 60;  // destination options, then UDP
-    for (const std::uint8_t b : from_hex("1100010400000000" "00350036001000000102030405060708").value()) {
+    for (const std::uint8_t b : from_hex("1100010400000000"
+                                         "00350036001000000102030405060708")
+                                    .value()) {
         bytes.push_back(b);
     }
     const auto meta = parse_ip(bytes).value();
@@ -100,7 +103,8 @@ TEST(Checksum, AgreesWithAPlainLoopAtEveryLength) {
         for (std::size_t k = 0; k < bytes.size(); ++k) {
             sum += k % 2 == 0 ? std::uint32_t{bytes[k]} << 8 : std::uint32_t{bytes[k]};
         }
-        while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+        while (sum > 0xffff)
+            sum = (sum & 0xffff) + (sum >> 16);
         ASSERT_EQ(checksum_add(bytes), sum) << i;
         bytes.push_back(static_cast<std::uint8_t>(i * 37 + 200));
     }

@@ -1,0 +1,24 @@
+// What can be set about tunnels.
+#pragma once
+
+#include <cstddef>
+
+#include "base/time.h"
+
+namespace selvage::tunnel {
+
+struct TunnelOptions {
+    // Packets; full closes the connection, because control may not be lost.
+    std::size_t control_queue_packets = 256;
+    // Bytes: about one round trip of 50 ms at 80 Mbit/s. Full drops the oldest.
+    std::size_t data_queue_bytes = 512 * 1024;
+    // A stream transport whose write makes no progress for this long is dead.
+    Duration write_stall_limit = std::chrono::seconds(7);
+    // udp: how often and how long a connector asks for a session.
+    Duration udp_syn_interval = std::chrono::seconds(1);
+    Duration udp_connect_limit = std::chrono::seconds(3);
+    // udp: sessions of one listener; a SYN beyond it is ignored.
+    std::size_t udp_sessions_limit = 4096;
+};
+
+}  // namespace selvage::tunnel
