@@ -1,0 +1,129 @@
+"""The command line of ./dev: one function per command, each with its own --help."""
+import argparse
+import os
+import shutil
+import sys
+
+from . import fuzzing, suites, tidy
+from .building import build, build_command
+from .shell import Failure, ROOT
+
+
+def test_command(arguments):
+    build("dev")
+    return suites.finish(suites.unit("dev", arguments.name))
+
+
+def sim_command(arguments):
+    build("dev", [suites.SIM_PROGRAM])
+    return suites.finish(suites.sim("dev", arguments.name, arguments.seed, arguments.times))
+
+
+def check_command(arguments):
+    return suites.finish(suites.check(with_e2e=not arguments.no_e2e))
+
+
+def sanitizer_command(arguments):
+    if arguments.e2e:
+        become_root_for("its end-to-end part")
+    return suites.finish(suites.sanitized(arguments.command, arguments.e2e))
+
+
+def become_root_for(what):
+    """Starts the same command again under sudo where root is needed and sudo is there."""
+    if os.geteuid() == 0:
+        return
+    sudo = shutil.which("sudo")
+    if sudo:
+        print(f"{what} needs root: starting again under sudo", flush=True)
+        kept = [f"{name}={os.environ[name]}" for name in ("SELVAGE_BIN_DIR", "CI") if name in os.environ]
+        os.execv(sudo, [sudo, "env", *kept, str(ROOT / "dev"), *sys.argv[1:]])
+
+
+def e2e_command(arguments):
+    become_root_for("./dev e2e")
+    if not suites.interop_obstacle() and not os.environ.get("SELVAGE_BIN_DIR"):
+        build("dev")
+    counts = suites.e2e(arguments.pytest)
+    print(counts, flush=True)
+    return 1 if counts.failed else 0
+
+
+def format_command(_arguments):
+    suites.format_files()
+
+
+def add_test_commands(commands):
+    test = commands.add_parser("test", help="unit tests (debug build)")
+    test.add_argument("name", nargs="?", help="a test program (rpc, rpc_test) or a part of a test's name")
+    test.set_defaults(function=test_command)
+
+    sim = commands.add_parser("sim", help="simulation tests")
+    sim.add_argument("name", nargs="?", help="part of a test's name")
+    sim.add_argument("--seed", type=int, help="use this seed instead of the fixed and random ones")
+    sim.add_argument("--times", type=int, default=1, metavar="K", help="repeat K times")
+    sim.set_defaults(function=sim_command)
+
+    check = commands.add_parser(
+        "check", help="everything before a push: format, layers, build, unit, sim, contract, end to end")
+    check.add_argument("--no-e2e", action="store_true", help="leave out the end-to-end tests")
+    check.set_defaults(function=check_command)
+
+    for name, what in (("asan", "address and undefined behaviour sanitizers"), ("tsan", "thread sanitizer")):
+        sanitizer = commands.add_parser(name, help=f"unit and simulation tests under the {what}")
+        sanitizer.add_argument("--e2e", action="store_true", help="also the end-to-end tests (needs root)")
+        sanitizer.set_defaults(function=sanitizer_command)
+
+    e2e = commands.add_parser("e2e", help="end-to-end tests with real EasyTier peers (needs root)")
+    e2e.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest, such as -k proxy -x")
+    e2e.set_defaults(function=e2e_command)
+
+
+def parser():
+    root = argparse.ArgumentParser(
+        prog="./dev", description="Builds, tests and starts Selvage.",
+        epilog="Each command has its own --help. 'setup' installs what a fresh Debian 12 lacks.")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("setup", help="install the Debian packages that are missing (root or sudo)")
+
+    building = commands.add_parser("build", help="configure and compile")
+    building.add_argument("--preset", default="dev", help="a preset of CMakePresets.json (default dev)")
+    building.add_argument("-j", "--jobs", type=int, help="compile this many files at once")
+    building.add_argument("targets", nargs="*", help="CMake targets; all without")
+    building.set_defaults(function=build_command)
+
+    add_test_commands(commands)
+
+    checked = commands.add_parser("tidy", help="clang-tidy over all files that changed since found clean")
+    checked.add_argument("--changed", action="store_true", help="only files that differ from main")
+    checked.add_argument("--all", action="store_true", help="also files that were found clean before")
+    checked.add_argument("-j", "--jobs", type=int, help="check this many files at once")
+    checked.add_argument("files", nargs="*", help="only these files or folders")
+    checked.set_defaults(function=tidy.tidy_command)
+
+    fuzz = commands.add_parser("fuzz", help="run a fuzz target; without arguments list them")
+    fuzz.add_argument("target", nargs="?", help="a target of fuzz/, or 'all'")
+    fuzz.add_argument("seconds", nargs="?", type=int, default=60, help="for each target (default 60)")
+    fuzz.set_defaults(function=fuzzing.fuzz_command)
+
+    bench = commands.add_parser("bench", help="benchmarks with the flags of release")
+    bench.add_argument("name", nargs="?", help="part of a benchmark's name")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, help="arguments for Google Benchmark")
+    bench.set_defaults(function=fuzzing.bench_command)
+
+    commands.add_parser("format", help="lay out all C++ files").set_defaults(function=format_command)
+    return root
+
+
+def main():
+    arguments = parser().parse_args()
+    try:
+        return arguments.function(arguments) or 0
+    except Failure as failure:
+        print(f"dev {arguments.command}: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+sys.exit(main())
