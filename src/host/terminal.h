@@ -23,6 +23,7 @@ struct TerminalCommand {
     bool login = true;          // argv[0] begins with '-'
     std::string term = "dumb";  // the only variable that a client may influence
     WindowSize size;
+    bool allow_root = false;  // without it, an account with user id 0 is Errc::denied
 };
 
 // A running program. Its output and input are the stream; destroying it hangs up the whole process
@@ -44,7 +45,8 @@ public:
     virtual ~TerminalFactory() = default;
     // Starts with a clean environment (HOME, USER, LOGNAME, SHELL, PATH, TERM, LANG), in the
     // account's home, with the account's groups, no inherited descriptors, default signals.
-    // Errors: not_found (no such account or program), denied (not root and another account).
+    // Errors: not_found (no such account or program), denied (not root and another account,
+    // or user id 0 without allow_root).
     virtual Result<TerminalPtr> open(const TerminalCommand& command) = 0;
 };
 

@@ -104,6 +104,21 @@ TEST(TaskScope, CloseCancelsAndWaitsAndRunsDestructors) {
     EXPECT_TRUE(scope.empty());
 }
 
+TEST(TaskScope, CancelOneEndsThatTaskOnly) {
+    VirtualRuntime runtime;
+    TaskScope scope(runtime, Log());
+    std::string notes;
+    const auto first = scope.spawn("one", sleep_for_ever(runtime, notes));
+    scope.spawn("two", sleep_for_ever(runtime, notes));
+    runtime.run_for(1s);
+    scope.cancel_one(first);
+    runtime.run_for(1s);
+    EXPECT_EQ(notes, "gone ");
+    EXPECT_EQ(scope.size(), 1U);
+    scope.cancel_one(first);
+    runtime.run(scope.close(), 1s);
+}
+
 Task<> fail() {
     throw std::runtime_error("broken");
     co_return;

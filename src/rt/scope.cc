@@ -39,8 +39,8 @@ TaskScope::~TaskScope() {
     assert(tasks_.empty());
 }
 
-void TaskScope::spawn(std::string name, Task<> task) {
-    if (closing_) return;
+std::uint64_t TaskScope::spawn(std::string name, Task<> task) {
+    if (closing_) return 0;
     const std::uint64_t id = next_id_++;
     Entry& entry = tasks_[id];
     entry.name = std::move(name);
@@ -50,6 +50,12 @@ void TaskScope::spawn(std::string name, Task<> task) {
             entry.signal.slot(), [this, id](std::exception_ptr error) { on_done(id, error); }
         )
     );
+    return id;
+}
+
+void TaskScope::cancel_one(std::uint64_t id) {
+    const auto found = tasks_.find(id);
+    if (found != tasks_.end()) found->second.signal.emit(asio::cancellation_type::terminal);
 }
 
 void TaskScope::on_done(std::uint64_t id, std::exception_ptr error) {

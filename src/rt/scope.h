@@ -27,8 +27,11 @@ public:
     TaskScope& operator=(const TaskScope&) = delete;
     ~TaskScope();  // Precondition: empty; close() or wait until its tasks have returned
 
-    // Starts `task` in a later turn of the loop. After close() it is dropped unstarted.
-    void spawn(std::string name, Task<> task);
+    // Starts `task` in a later turn of the loop. After close() it is dropped unstarted. The number
+    // returned is for cancel_one(); 0 when dropped.
+    std::uint64_t spawn(std::string name, Task<> task);
+    // Asks one task to end; nothing happens when it is gone. Not from the task itself.
+    void cancel_one(std::uint64_t id);
     // Asks every task to end. They end in later turns.
     void cancel();
     // No new tasks; cancels and waits until the last one is gone. Not from one of its own tasks.

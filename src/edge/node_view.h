@@ -1,0 +1,69 @@
+// What services may know and do outside themselves. The node implements these; tests fake them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/time.h"
+#include "base/uuid.h"
+#include "rt/stream.h"
+#include "rt/task.h"
+
+namespace selvage::edge {
+
+struct MemberInfo {
+    PeerId peer;
+    std::string host_name;
+    Uuid instance;
+    std::string network;
+};
+
+// Read-only facts about the node and its mesh.
+class NodeView {
+public:
+    virtual ~NodeView() = default;
+    // Who opened the connection remote -> local on the mesh: the member whose packets carry it.
+    // Nothing when that cannot be said; such a caller is refused.
+    virtual std::optional<MemberInfo> who_is(const Endpoint& remote, const Endpoint& local)
+        const = 0;
+    // Our addresses: the virtual one and those of the host's interfaces.
+    virtual std::vector<IpAddress> own_addresses() const = 0;
+    // Where this node itself listens (underlay, management, edge ports); an unspecified address
+    // stands for all of own_addresses() and loopback.
+    virtual std::vector<Endpoint> own_listeners() const = 0;
+    // Whether packets to this address go into the mesh: in our virtual network or a known route.
+    virtual bool in_mesh(const IpAddress& address) const = 0;
+};
+
+// Opens connections on behalf of a caller. Policy is the caller's business, not the dialer's.
+class Dialer {
+public:
+    virtual ~Dialer() = default;
+    // From our virtual address, through our own stack.
+    virtual rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) = 0;
+    // From a socket of the host.
+    virtual rt::Task<Result<rt::StreamPtr>> dial_host(Endpoint to) = 0;
+    // As the host's resolver, and the host names of the mesh. Errc::not_found when there is none.
+    virtual rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) = 0;
+};
+
+// Takes ports of the virtual address; the claim lives as long as the acceptor.
+class PortPublisher {
+public:
+    virtual ~PortPublisher() = default;
+    virtual Result<rt::AcceptorPtr> publish(std::uint16_t port) = 0;
+};
+
+// Listens on a socket of the host, for listen_host.
+class HostListener {
+public:
+    virtual ~HostListener() = default;
+    virtual Result<rt::AcceptorPtr> listen(Endpoint at) = 0;
+};
+
+}  // namespace selvage::edge

@@ -1,0 +1,38 @@
+// Options of a service: the keys that all have, and the table with its own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/option_tree.h"
+#include "base/time.h"
+#include "edge/allow_list.h"
+#include "edge/service.h"
+
+namespace selvage::edge {
+
+struct ServiceOptions {
+    const ServiceSpec* spec = nullptr;
+    bool enabled = false;
+    std::uint16_t port = 0;
+    AllowList allow;
+    std::uint32_t max_sessions = 0;             // beyond it a caller is reset
+    std::uint32_t max_sessions_per_caller = 0;  // likewise; callers of the host count as one
+    Duration idle_timeout{0};                   // no byte in either direction; zero: never
+    // Also for programs of this host: on loopback for all of them, elsewhere by allow.
+    std::optional<Endpoint> listen_host;
+    OptionTable own;
+};
+
+// The defaults of a service.
+ServiceOptions default_options(const ServiceSpec& spec);
+
+// Reads [service.NAME]. Mistakes, and unknown keys, become problems.
+ServiceOptions read_service_options(
+    const ServiceSpec& spec, const OptionTable& table, const SourcePos& at,
+    std::vector<OptionProblem>& problems
+);
+
+}  // namespace selvage::edge

@@ -1,0 +1,65 @@
+// What a service is: one file in services/ with one ServiceSpec. See docs/architecture.md, 10.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/option_tree.h"
+#include "base/time.h"
+#include "edge/caller.h"
+#include "edge/node_view.h"
+#include "edge/terminal.h"
+#include "rt/runtime.h"
+#include "rt/stream.h"
+#include "rt/task.h"
+
+namespace selvage::edge {
+
+// Lets a service say what a session is doing: the line in `selvage sessions`.
+class SessionNotes {
+public:
+    virtual ~SessionNotes() = default;
+    virtual void note(SessionId session, std::string text) = 0;
+};
+
+// What a service may ask for. All of it outlives the service.
+struct ServiceContext {
+    rt::Runtime& runtime;
+    Log log;
+    const OptionTable& options;  // the service's own keys; its check() has accepted them
+    std::uint16_t port;
+    const NodeView& node;
+    Dialer& dialer;
+    SessionNotes& sessions;
+    TerminalSpawner* terminals;  // null where the platform has none
+};
+
+class Service {
+public:
+    virtual ~Service() = default;
+    // Serves one caller that the allow list has let in, until either side is done. When it returns,
+    // or is cancelled, the stream closes.
+    virtual rt::Task<Result<>> serve(rt::StreamPtr stream, Caller caller) = 0;
+};
+
+struct ServiceSpec {
+    std::string_view name;
+    std::string_view summary;
+    std::uint16_t default_port = 0;
+    std::uint32_t default_max_sessions = 64;
+    std::uint32_t default_max_sessions_per_caller = 16;
+    Duration default_idle_timeout = std::chrono::hours(2);
+    // Reads the service's own keys, and so declares and checks them. Null: it has none.
+    void (*check)(OptionReader& own) = nullptr;
+    std::unique_ptr<Service> (*make)(ServiceContext& context) = nullptr;
+};
+
+// All services of this build, one row per file in services/; sorted by name.
+std::span<const ServiceSpec* const> service_table();
+const ServiceSpec* find_service(std::string_view name);
+
+}  // namespace selvage::edge

@@ -1,0 +1,114 @@
+// Runs the enabled services: takes their ports, checks who calls, keeps the sessions.
+//
+//   accept -> who is it? -> allowed? -> below the limits? -> serve() in the scope -> gone
+//                 |             |              |
+//                 +-- reset ----+-- reset -----+   each with an audit line and a counter
+//
+// A session ends when serve() returns, the caller goes away, no byte moved for the idle timeout,
+// somebody kills it, or the host stops: then it gets two seconds' grace and is cancelled.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "edge/options.h"
+#include "edge/service.h"
+#include "rt/event.h"
+#include "rt/runtime.h"
+#include "rt/scope.h"
+
+namespace selvage::edge {
+
+struct ServiceCounters {
+    std::uint64_t accepted = 0;
+    std::uint64_t refused_unknown = 0;      // nobody knows who calls
+    std::uint64_t refused_not_allowed = 0;  // not on the allow list
+    std::uint64_t refused_limit = 0;        // too many sessions
+    std::uint64_t failed = 0;               // serve() ended with an error
+    std::uint64_t idle_closed = 0;
+    std::uint64_t killed = 0;
+};
+
+struct ServiceInfo {
+    std::string name;
+    std::string summary;
+    bool enabled = false;
+    std::uint16_t port = 0;
+    std::optional<Endpoint> listen_host;
+    std::size_t sessions = 0;
+    ServiceCounters counters;
+    std::string error;  // why an enabled service is not running
+};
+
+struct SessionInfo {
+    SessionId id;
+    std::string service;
+    Caller caller;
+    WallTime since;
+    std::uint64_t bytes_in = 0;   // from the caller
+    std::uint64_t bytes_out = 0;  // to the caller
+    std::string note;
+};
+
+class ServiceHost final : private SessionNotes {
+public:
+    struct Parts {
+        rt::Runtime& runtime;
+        Log log;
+        const NodeView& node;
+        Dialer& dialer;
+        PortPublisher& ports;
+        HostListener* host_listener = nullptr;  // null: listen_host is an error
+        TerminalSpawner* terminals = nullptr;
+    };
+
+    ServiceHost(Parts parts, std::vector<ServiceOptions> options);
+    ~ServiceHost() override;  // Precondition: never started, or stopped
+
+    // Takes the ports of all enabled services. The first failure is returned, but the other
+    // services run: one taken port must not take the rest away.
+    Result<> start();
+    // No new sessions; those that live get two seconds to end by themselves.
+    rt::Task<> stop();
+
+    std::vector<ServiceInfo> services() const;
+    std::vector<SessionInfo> sessions() const;
+    // Ends a session; false when there is none of that id.
+    bool kill(SessionId id);
+
+private:
+    struct Running;
+    struct Session;
+    class SessionStream;
+    class SessionEntry;
+
+    Result<> start_service(Running& service);
+    rt::Task<> accept_loop(Running& service, rt::Acceptor& acceptor, Origin origin);
+    void admit(Running& service, rt::StreamPtr stream, Origin origin);
+    std::optional<Caller> identify(const rt::Stream& stream, Origin origin) const;
+    bool within_limits(const Running& service, const Caller& caller) const;
+    void refuse(
+        Running& service, rt::StreamPtr stream, const std::string& caller, std::string_view reason,
+        std::uint64_t& counter
+    );
+    rt::Task<> run_session(Running& service, rt::StreamPtr stream, Caller caller);
+    void watch_idle(SessionId id);
+    void note(SessionId session, std::string text) override;
+
+    Parts parts_;
+    std::vector<std::unique_ptr<Running>> services_;          // one per row of the table
+    std::map<SessionId, std::unique_ptr<Session>> sessions_;  // bounded by the services' limits
+    std::uint64_t next_session_ = 1;
+    TimePoint audit_window_;
+    std::uint32_t audit_lines_ = 0;
+    std::uint64_t audit_suppressed_ = 0;
+    rt::TaskScope accepting_;
+    rt::TaskScope serving_;
+};
+
+}  // namespace selvage::edge
