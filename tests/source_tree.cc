@@ -208,7 +208,9 @@ std::vector<Function> functions_of(const SourceFile& file) {
 std::size_t find_word(std::string_view line, std::string_view word) {
     for (auto at = line.find(word); at != std::string_view::npos; at = line.find(word, at + 1)) {
         const auto end = at + word.size();
-        const bool starts = at == 0 || !is_name_char(line[at - 1]) || !is_name_char(word.front());
+        // `::open(` is the global one: with a class in front of it, it is another word.
+        const bool bounded = is_name_char(word.front()) || word.starts_with("::");
+        const bool starts = at == 0 || !bounded || !is_name_char(line[at - 1]);
         const bool stops =
             end == line.size() || !is_name_char(line[end]) || !is_name_char(word.back());
         if (starts && stops) return at;
