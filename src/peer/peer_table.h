@@ -1,0 +1,103 @@
+// PeerTable: our neighbours and the connections to each.
+//
+// Knows nothing of routes: a packet is sent to a neighbour, and the caller decided which. With
+// several connections to one neighbour, the one with the smallest latency carries what we send.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peer/peer_conn.h"
+#include "rt/event.h"
+
+namespace selvage::peer {
+
+// Told what happens to neighbours. Called on the loop; must not destroy the table.
+class PeerEvents {
+public:
+    virtual ~PeerEvents() = default;
+    virtual void on_peer_up(PeerId peer) = 0;    // its first connection is open
+    virtual void on_peer_down(PeerId peer) = 0;  // its last one is gone
+    // Packets from a neighbour that are not pings; PacketMeta names neighbour and connection.
+    virtual void on_peer_packets(PeerId neighbour, packet::PacketBatch&& batch) = 0;
+};
+
+struct PeerCounters {
+    std::uint64_t handshakes_ok = 0;
+    std::uint64_t handshakes_refused = 0;  // wrong network, secret or message
+    std::uint64_t handshakes_over_limit = 0;
+    std::uint64_t conns_lost = 0;  // open ones that ended
+};
+
+class PeerTable final : private PeerConnOwner {
+public:
+    PeerTable(
+        PeerOptions options, rt::Runtime& runtime, packet::PacketPool& pool, PeerEvents& events,
+        Log log
+    );
+    ~PeerTable() override;  // Precondition: close() has finished
+
+    // Takes a connected tunnel and begins the handshake. `configured_url` is what a connector
+    // dialled, empty for accepted tunnels.
+    ConnId add(tunnel::TunnelPtr tunnel, Role role, std::string configured_url = {});
+
+    enum class ConnState : std::uint8_t { none, starting, open };
+    ConnState state(ConnId id) const;
+    // Why a connection that is gone ended; remembered for the last few.
+    Error end_reason(ConnId id) const;
+    // Resumes whenever a connection opens or ends.
+    rt::Event& changed() { return changed_; }
+
+    bool has(PeerId neighbour) const;
+    // False when it is not (or no longer) a neighbour; the batch is gone then.
+    bool send(PeerId neighbour, packet::PacketBatch&& batch);
+    // Smallest latency of its connections, if measured.
+    std::optional<Duration> latency(PeerId neighbour) const;
+
+    std::vector<PeerId> neighbours() const;  // ascending
+    void for_each_conn(const std::function<void(const PeerConn&)>& visit) const;
+    std::string configured_url(ConnId id) const;
+
+    void close_peer(PeerId neighbour, const Error& reason);
+    // Closes every connection and waits until they are gone.
+    rt::Task<> close();
+
+    const PeerCounters& counters() const { return counters_; }
+    const PeerOptions& options() const { return options_; }
+
+private:
+    struct Peer {
+        std::vector<PeerConn*> conns;  // open ones, at most conns_per_peer_max
+        PeerConn* preferred = nullptr;
+        TimePoint preferred_until{};
+    };
+    struct Entry {
+        std::unique_ptr<PeerConn> conn;
+        std::string configured_url;
+    };
+
+    Result<> on_conn_open(PeerConn& conn) override;
+    void on_conn_packets(PeerConn& conn, packet::PacketBatch&& batch) override;
+    void on_conn_closed(PeerConn& conn, const Error& reason) override;
+    PeerConn& pick(Peer& peer, TimePoint now);
+    void log_end(const PeerConn& conn, const Error& reason);
+
+    const PeerOptions options_;
+    rt::Runtime& runtime_;
+    packet::PacketPool& pool_;
+    PeerEvents& events_;
+    Log log_;
+    rt::Event changed_;
+    PeerCounters counters_;
+    bool closing_ = false;
+    std::uint32_t next_conn_ = 1;
+    std::size_t starting_ = 0;
+    std::map<ConnId, Entry> conns_;  // peers_max * conns_per_peer_max + handshakes_max
+    std::map<PeerId, Peer> peers_;   // peers_max
+    std::map<ConnId, Error> ended_;  // the last kEndedKept
+};
+
+}  // namespace selvage::peer

@@ -1,0 +1,378 @@
+// Tests of the handshake, the pinger and the table of neighbours, over tunnels in memory.
+#include "peer/peer_table.h"
+#include "rt/virtual_runtime.h"
+
+namespace selvage::peer {
+namespace {
+
+using packet::PacketBatch;
+using packet::PacketBuf;
+using packet::PacketType;
+using packet::PeerHeader;
+
+// A tunnel whose other end is another one of its kind, or the test itself.
+class TestTunnel final : public tunnel::Tunnel {
+public:
+    explicit TestTunnel(rt::Runtime& runtime) : runtime_(runtime) {
+        info_ = {.scheme = "test", .remote = "test://other"};
+    }
+    ~TestTunnel() override {
+        if (other_ != nullptr) other_->other_ = nullptr;
+    }
+    static std::pair<std::unique_ptr<TestTunnel>, std::unique_ptr<TestTunnel>> pair(
+        rt::Runtime& runtime
+    ) {
+        auto a = std::make_unique<TestTunnel>(runtime);
+        auto b = std::make_unique<TestTunnel>(runtime);
+        a->other_ = b.get();
+        b->other_ = a.get();
+        return {std::move(a), std::move(b)};
+    }
+
+    const tunnel::TunnelInfo& info() const override { return info_; }
+    const tunnel::TunnelStats& stats() const override { return stats_; }
+    void start(tunnel::TunnelSink& sink) override { sink_ = &sink; }
+    void send(PacketBatch&& batch) override {
+        stats_.tx_packets += batch.size();
+        for (PacketBuf& packet : batch) {
+            sent.push_back(to_hex(packet.bytes()));
+            if (other_ != nullptr && !mute) other_->receive(std::move(packet));
+        }
+    }
+    void close() override {
+        if (std::exchange(closed_, true)) return;
+        finish(Error(Errc::closed, "closed here"));
+        if (other_ != nullptr) other_->finish(Error(Errc::closed));
+    }
+    void receive(PacketBuf&& packet) {
+        inbox_.push_back(std::move(packet));
+        if (inbox_.size() == 1) {
+            timer_.set(runtime_.now() + 10ms, [this] { deliver(); });
+        }
+    }
+    std::vector<std::string> sent;  // hex of every packet
+    bool mute = false;              // swallow what is sent
+
+private:
+    void deliver() {
+        PacketBatch batch(runtime_.now());
+        for (PacketBuf& packet : inbox_)
+            batch.push(std::move(packet));
+        inbox_.clear();
+        stats_.rx_packets += batch.size();
+        if (sink_ != nullptr) sink_->on_packets(std::move(batch));
+    }
+    void finish(Error reason) {
+        closed_ = true;
+        if (sink_ == nullptr || finishing_) return;
+        finishing_ = true;
+        end_.set(runtime_.now() + 10ms, [this, reason] { sink_->on_closed(reason); });
+    }
+
+    rt::Runtime& runtime_;
+    tunnel::TunnelInfo info_;
+    tunnel::TunnelStats stats_;
+    tunnel::TunnelSink* sink_ = nullptr;
+    TestTunnel* other_ = nullptr;
+    bool closed_ = false;
+    bool finishing_ = false;
+    std::vector<PacketBuf> inbox_;
+    rt::Timer timer_{runtime_.timers()};
+    rt::Timer end_{runtime_.timers()};
+};
+
+crypto::NetworkDigest digest_of(std::string_view network, std::string_view secret) {
+    return crypto::network_digest(network, crypto::SecretText(secret));
+}
+
+struct TestNode final : PeerEvents {
+    TestNode(rt::Runtime& runtime, std::uint32_t id, std::string network, std::string_view secret)
+        : table(
+              {.my_id = PeerId(id),
+               .network_name = network,
+               .network_digest = digest_of(network, secret)},
+              runtime, pool, *this, Log()
+          ) {}
+    void on_peer_up(PeerId peer) override { events += fmt::format("+{} ", peer); }
+    void on_peer_down(PeerId peer) override { events += fmt::format("-{} ", peer); }
+    void on_peer_packets(PeerId neighbour, PacketBatch&& batch) override {
+        for (PacketBuf& packet : batch) {
+            EXPECT_EQ(packet.meta().from_peer, neighbour);
+            packets.push_back(to_hex(packet.bytes()));
+        }
+    }
+    packet::PacketPool pool;
+    std::string events;
+    std::vector<std::string> packets;
+    PeerTable table;
+};
+
+struct Connected {
+    TestTunnel* client;
+    TestTunnel* server;
+    ConnId client_conn;
+    ConnId server_conn;
+};
+
+Connected connect(rt::Runtime& runtime, TestNode& client, TestNode& server) {
+    auto [a, b] = TestTunnel::pair(runtime);
+    Connected out{a.get(), b.get(), {}, {}};
+    out.server_conn = server.table.add(std::move(b), Role::server);
+    out.client_conn = client.table.add(std::move(a), Role::client, "test://server");
+    return out;
+}
+
+class PeerTest : public testing::Test {
+protected:
+    void stop(TestNode& node) { runtime.run(node.table.close(), 1s); }
+    rt::VirtualRuntime runtime;
+};
+
+TEST_F(PeerTest, TwoNodesOfOneNetworkBecomeNeighbours) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(1s);
+    EXPECT_EQ(a.events, "+2 ");
+    EXPECT_EQ(b.events, "+1 ");
+    EXPECT_EQ(a.table.state(conns.client_conn), PeerTable::ConnState::open);
+    EXPECT_EQ(a.table.latency(PeerId(2)), 20ms);
+    stop(a);
+    runtime.run_for(1s);
+    EXPECT_EQ(b.events, "+1 -1 ");
+    EXPECT_FALSE(b.table.has(PeerId(1)));
+    stop(b);
+}
+
+TEST_F(PeerTest, AWrongSecretIsRefusedOnBothSidesWithItsReason) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "other");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(1s);
+    EXPECT_EQ(a.events + b.events, "");
+    EXPECT_EQ(
+        a.table.end_reason(conns.client_conn).message(),
+        "the other side has a different network secret"
+    );
+    EXPECT_EQ(
+        b.table.end_reason(conns.server_conn).message(),
+        "the other side has a different network secret"
+    );
+    EXPECT_EQ(b.table.counters().handshakes_refused, 1U);
+}
+
+TEST_F(PeerTest, AnotherNetworkIsRefusedWithoutAnAnswer) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n2", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(15ms);
+    EXPECT_TRUE(conns.server->sent.empty());
+    runtime.run_for(1s);
+    EXPECT_EQ(
+        b.table.end_reason(conns.server_conn).message(),
+        "the other side belongs to network \"n1\", we to \"n2\""
+    );
+    EXPECT_EQ(a.events + b.events, "");
+}
+
+TEST_F(PeerTest, OurOwnPeerIdIsRefused) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 1, "n1", "s1");
+    connect(runtime, a, b);
+    runtime.run_for(1s);
+    EXPECT_EQ(a.events + b.events, "");
+}
+
+TEST_F(PeerTest, ASilentStrangerIsClosedAfterFiveSeconds) {
+    TestNode b(runtime, 2, "n1", "s1");
+    auto [a_end, b_end] = TestTunnel::pair(runtime);
+    const ConnId conn = b.table.add(std::move(b_end), Role::server);
+    runtime.run_for(4900ms);
+    EXPECT_EQ(b.table.state(conn), PeerTable::ConnState::starting);
+    runtime.run_for(200ms);
+    EXPECT_EQ(b.table.state(conn), PeerTable::ConnState::none);
+    EXPECT_TRUE(b.table.end_reason(conn).is(Errc::timed_out));
+}
+
+// Sends bytes to a server that waits for a handshake; returns why it closed.
+std::string refusal(rt::VirtualRuntime& runtime, std::string_view hex) {
+    TestNode b(runtime, 2, "n1", "s1");
+    auto [a_end, b_end] = TestTunnel::pair(runtime);
+    TestTunnel* server = b_end.get();
+    const ConnId conn = b.table.add(std::move(b_end), Role::server);
+    server->receive(b.pool.copy(from_hex(hex).value()));
+    runtime.run_for(1s);
+    EXPECT_EQ(b.table.state(conn), PeerTable::ConnState::none);
+    return b.table.end_reason(conn).message();
+}
+
+TEST_F(PeerTest, BadFirstPacketsAreRefused) {
+    // A Ping, a type that does not exist, a broken message, a digest of 31 bytes.
+    EXPECT_EQ(
+        refusal(runtime, "0403020100000000040001000400000000000000"),
+        "the first packet is not a handshake"
+    );
+    EXPECT_EQ(
+        refusal(runtime, "0403020100000000630001000400000000000000"),
+        "the first packet is not a handshake"
+    );
+    EXPECT_EQ(
+        refusal(runtime, "0403020100000000020001000200000008ff"),
+        "the handshake is not a valid message"
+    );
+    const std::string digest31(62, 'a');
+    EXPECT_EQ(
+        refusal(
+            runtime,
+            "04030201000000000200010032000000"
+            "08e1cb868f0d108486880818012a026e31321f" +
+                digest31
+        ),
+        "the handshake's digest has 31 bytes, not 32"
+    );
+}
+
+TEST_F(PeerTest, ThePongIsThePingWithItsTypeChanged) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(1s);
+    conns.server->sent.clear();
+    conns.server->receive(b.pool.copy(from_hex("aaaaaaaabbbbbbbb04ff09070400000001020304").value())
+    );
+    runtime.run_for(50ms);
+    EXPECT_THAT(conns.server->sent, testing::Contains("aaaaaaaabbbbbbbb05ff09070400000001020304"));
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, ShortPongsAndSecondHandshakesAreCountedAndHarmless) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(1s);
+    conns.server->receive(b.pool.copy(from_hex("01000000020000000500010000000000").value()));
+    conns.server->receive(b.pool.copy(from_hex("010000000200000005000100030000000102aa").value()));
+    conns.server->receive(b.pool.copy(from_hex("01000000000000000200010000000000").value()));
+    runtime.run_for(1s);
+    std::uint64_t malformed = 0;
+    b.table.for_each_conn([&](const PeerConn& conn) { malformed += conn.malformed_count(); });
+    EXPECT_EQ(malformed, 3U);
+    EXPECT_TRUE(b.table.has(PeerId(1)));
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, ANeighbourThatStopsAnsweringIsNoticed) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(1s);
+    conns.server->mute = true;
+    // At most 32 s until the next ping, then five of two seconds.
+    EXPECT_TRUE(runtime.run_until([&] { return !a.table.has(PeerId(2)); }, 48s));
+    EXPECT_EQ(
+        a.table.end_reason(conns.client_conn).message(), "the neighbour no longer answers pings"
+    );
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, OtherPacketsReachTheOwnerWithTheirNeighbour) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    connect(runtime, a, b);
+    runtime.run_for(1s);
+    PacketBatch batch(runtime.now());
+    batch.push(a.pool.copy(from_hex("01000000020000006300010001000000ff").value()));
+    EXPECT_TRUE(a.table.send(PeerId(2), std::move(batch)));
+    EXPECT_FALSE(a.table.send(PeerId(3), PacketBatch(runtime.now())));
+    runtime.run_for(1s);
+    EXPECT_THAT(b.packets, testing::ElementsAre("01000000020000006300010001000000ff"));
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, TheNeighbourStaysWhileOneOfItsConnectionsDoes) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto first = connect(runtime, a, b);
+    connect(runtime, a, b);
+    runtime.run_for(1s);
+    first.client->close();
+    runtime.run_for(1s);
+    EXPECT_EQ(a.events, "+2 ");
+    EXPECT_EQ(a.table.state(first.client_conn), PeerTable::ConnState::none);
+    EXPECT_TRUE(a.table.has(PeerId(2)));
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, HandshakesInProgressAreBounded) {
+    TestNode b(runtime, 2, "n1", "s1");
+    std::vector<std::unique_ptr<TestTunnel>> strangers;
+    for (int i = 0; i < 300; ++i) {
+        auto [a_end, b_end] = TestTunnel::pair(runtime);
+        b.table.add(std::move(b_end), Role::server);
+        strangers.push_back(std::move(a_end));
+    }
+    EXPECT_EQ(b.table.counters().handshakes_over_limit, 300 - 256);
+    stop(b);
+}
+
+// The full frame of 1-link.md section 4.2, without features, as our own client sends it.
+TEST(Handshake, MatchesTheWorkedExample) {
+    packet::PacketPool pool;
+    PeerOptions options{
+        .my_id = PeerId(0x01020304),
+        .network_name = "default",
+        .network_digest = digest_of("default", "test123")
+    };
+    const PacketBuf hello = build_hello(pool, options, options.network_digest);
+    EXPECT_EQ(
+        to_hex(hello.bytes()),
+        "0403020100000000020001003800000008e1cb868f0d10848688081801"
+        "2a0764656661756c743220ae39d6ff816ae0ee66cff76a5c8c23907222de03f7e1209cc89fb358db056941"
+    );
+    const Hello parsed = parse_hello(hello.bytes().subspan(16)).value();
+    EXPECT_EQ(parsed.peer, PeerId(0x01020304));
+    EXPECT_EQ(parsed.network_name, "default");
+}
+
+TEST(Pinger, SlowsDownWhileAllIsWellAndSpeedsUpWhenNothingComesBack) {
+    rt::Rng rng(1);
+    Pinger pinger(rng);
+    TimePoint now{};
+    std::uint64_t rx = 0;
+    std::vector<long> gaps;
+    TimePoint last{};
+    for (int tick = 0; tick < 200; ++tick, now += 1s) {
+        const auto decision = pinger.on_tick(now, ++rx, 0);
+        ASSERT_FALSE(decision.dead);
+        if (!decision.ping) continue;
+        gaps.push_back((now - last) / 1s);
+        last = now;
+        pinger.on_pong(*decision.ping, now + 5ms);
+    }
+    EXPECT_THAT(std::span(gaps).first(5), testing::ElementsAre(0, 2, 4, 8, 16));
+    EXPECT_EQ(pinger.latency(), 5ms);
+    EXPECT_EQ(pinger.loss_rate(), 0);
+    // Packets go out, none come in: a ping goes out at the next tick.
+    EXPECT_TRUE(pinger.on_tick(now, rx, 100).ping);
+}
+
+TEST(Pinger, FiveLostPingsAreTheEnd) {
+    rt::Rng rng(1);
+    Pinger pinger(rng);
+    TimePoint now{};
+    int ticks = 0;
+    while (!pinger.on_tick(now, 0, 0).dead) {
+        now += 1s;
+        ASSERT_LT(++ticks, 30);
+    }
+    EXPECT_EQ(now - TimePoint{}, 10s);
+    EXPECT_EQ(pinger.loss_rate(), 1);
+}
+
+}  // namespace
+}  // namespace selvage::peer
