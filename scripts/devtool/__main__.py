@@ -44,7 +44,7 @@ def e2e_command(arguments):
     become_root_for("./dev e2e")
     if not suites.interop_obstacle() and not os.environ.get("SELVAGE_BIN_DIR"):
         build("dev")
-    counts = suites.e2e(arguments.pytest)
+    counts = suites.e2e(arguments.rest)
     print(counts, flush=True)
     return 1 if counts.failed else 0
 
@@ -75,7 +75,7 @@ def add_test_commands(commands):
         sanitizer.set_defaults(function=sanitizer_command)
 
     e2e = commands.add_parser("e2e", help="end-to-end tests with real EasyTier peers (needs root)")
-    e2e.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest, such as -k proxy -x")
+    e2e.epilog = "Further arguments go to pytest, such as -k proxy -x."
     e2e.set_defaults(function=e2e_command)
 
 
@@ -108,7 +108,7 @@ def parser():
 
     bench = commands.add_parser("bench", help="benchmarks with the flags of release")
     bench.add_argument("name", nargs="?", help="part of a benchmark's name")
-    bench.add_argument("rest", nargs=argparse.REMAINDER, help="arguments for Google Benchmark")
+    bench.epilog = "Further arguments go to Google Benchmark, such as --benchmark_min_time=2."
     bench.set_defaults(function=fuzzing.bench_command)
 
     commands.add_parser("format", help="lay out all C++ files").set_defaults(function=format_command)
@@ -116,7 +116,11 @@ def parser():
 
 
 def main():
-    arguments = parser().parse_args()
+    commands = parser()
+    arguments, rest = commands.parse_known_args()
+    if rest and arguments.command not in ("e2e", "bench"):
+        commands.error(f"unknown arguments: {' '.join(rest)}")
+    arguments.rest = rest
     try:
         return arguments.function(arguments) or 0
     except Failure as failure:
