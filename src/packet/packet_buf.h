@@ -9,12 +9,14 @@
 // stays small and a busy one does not allocate.
 #pragma once
 
+#include <array>
 #include <cassert>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -182,25 +184,47 @@ public:
 
     PacketBatch() = default;
     explicit PacketBatch(TimePoint now) : now_(now) {}
+    PacketBatch(PacketBatch&& other) noexcept { take(other); }
+    PacketBatch& operator=(PacketBatch&& other) noexcept {
+        if (this != &other) {
+            clear();
+            take(other);
+        }
+        return *this;
+    }
+    PacketBatch(const PacketBatch&) = delete;
+    PacketBatch& operator=(const PacketBatch&) = delete;
+    ~PacketBatch() = default;
 
     TimePoint now() const { return now_; }
     void set_now(TimePoint now) { now_ = now; }
-    bool empty() const { return packets_.empty(); }
-    bool full() const { return packets_.size() >= kCapacity; }
-    std::size_t size() const { return packets_.size(); }
+    bool empty() const { return size_ == 0; }
+    bool full() const { return size_ == kCapacity; }
+    std::size_t size() const { return size_; }
     // Precondition: not full().
     void push(PacketBuf&& packet) {
         assert(!full());
-        packets_.push_back(std::move(packet));
+        packets_[size_++] = std::move(packet);
     }
-    void clear() { packets_.clear(); }
+    void clear() {
+        for (std::size_t i = 0; i < size_; ++i) packets_[i] = PacketBuf();
+        size_ = 0;
+    }
     PacketBuf& operator[](std::size_t i) { return packets_[i]; }
-    auto begin() { return packets_.begin(); }
-    auto end() { return packets_.end(); }
+    // Packets that were moved out stay as empty handles until the batch goes.
+    PacketBuf* begin() { return packets_.data(); }
+    PacketBuf* end() { return packets_.data() + size_; }
 
 private:
+    void take(PacketBatch& other) {
+        now_ = other.now_;
+        size_ = std::exchange(other.size_, 0);
+        for (std::size_t i = 0; i < size_; ++i) packets_[i] = std::move(other.packets_[i]);
+    }
+
     TimePoint now_{};
-    std::vector<PacketBuf> packets_;
+    std::size_t size_ = 0;
+    std::array<PacketBuf, kCapacity> packets_;  // in place: a batch costs no allocation
 };
 
 }  // namespace selvage::packet

@@ -48,6 +48,12 @@ ConnId PeerTable::add(tunnel::TunnelPtr tunnel, Role role, std::string configure
     return id;
 }
 
+void PeerTable::abandon(ConnId id) {
+    const auto found = conns_.find(id);
+    if (found == conns_.end() || found->second.conn->open()) return;
+    found->second.conn->close(Error(Errc::timed_out, "gave up waiting for the handshake"));
+}
+
 PeerTable::ConnState PeerTable::state(ConnId id) const {
     const auto found = conns_.find(id);
     if (found == conns_.end()) return ConnState::none;

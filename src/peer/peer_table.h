@@ -44,6 +44,9 @@ public:
     // dialled, empty for accepted tunnels.
     ConnId add(tunnel::TunnelPtr tunnel, Role role, std::string configured_url = {});
 
+    // Gives up a handshake that nobody waits for any more; nothing when it is done or gone.
+    void abandon(ConnId id);
+
     enum class ConnState : std::uint8_t { none, starting, open };
     ConnState state(ConnId id) const;
     // Why a connection that is gone ended; remembered for the last few.

@@ -1,0 +1,149 @@
+// The loop behind each connector.
+#include "connect/connectors.h"
+
+#include <algorithm>
+
+#include "rt/with_timeout.h"
+
+namespace selvage::connect {
+
+Connectors::Connectors(
+    const ConnectOptions& options, tunnel::TransportContext& transports, peer::PeerTable& peers,
+    Log log
+)
+    : options_(options),
+      transports_(transports),
+      peers_(peers),
+      log_(std::move(log)),
+      scope_(transports.runtime, log_) {
+    for (const tunnel::Url& url : options.peers)
+        connectors_.push_back({.url = url});
+}
+
+void Connectors::start() {
+    for (std::size_t i = 0; i < connectors_.size(); ++i) {
+        scope_.spawn("connect " + connectors_[i].url.to_string(), keep_connected(i));
+    }
+}
+
+std::vector<ConnectorStatus> Connectors::status() const {
+    std::vector<ConnectorStatus> out;
+    for (const Connector& connector : connectors_) {
+        out.push_back({connector.url.to_string(), connector.state, connector.last_error});
+    }
+    return out;
+}
+
+rt::Task<> Connectors::keep_connected(std::size_t index) {
+    Duration pause = options_.retry_min;
+    for (;;) {
+        Connector& connector = connectors_[index];  // the vector does not change after start()
+        connector.state = ConnectorState::connecting;
+        auto conn = co_await attempt(connector.url);
+        if (conn) {
+            connector.state = ConnectorState::connected;
+            connector.last_error.clear();
+            pause = options_.retry_min;
+            while (peers_.state(*conn) == peer::PeerTable::ConnState::open) {
+                co_await peers_.changed().wait();
+            }
+        } else {
+            note_failure(connector, conn.error());
+        }
+        connector.state = ConnectorState::waiting;
+        co_await rt::sleep_for(transports_.runtime, pause);
+        if (!conn) pause = std::min(pause * 3 / 2, options_.retry_max);
+    }
+}
+
+void Connectors::note_failure(Connector& connector, const Error& error) {
+    std::string reason = error.message();
+    // A peer that is away for a day is news once, not every five seconds.
+    if (reason == connector.last_error) {
+        log_.debug(
+            "connect failed again", "url={} reason=\"{}\"", connector.url.to_string(), reason
+        );
+    } else {
+        log_.warn("connect failed", "url={} reason=\"{}\"", connector.url.to_string(), reason);
+    }
+    connector.last_error = std::move(reason);
+}
+
+namespace {
+
+// One address of each family in the order in which they are tried.
+std::vector<IpAddress> choose(
+    const std::vector<IpAddress>& addresses, bool enable_ipv6, rt::Rng& rng
+) {
+    std::vector<IpAddress> out;
+    for (const bool v6 : {false, true}) {
+        if (v6 && !enable_ipv6) continue;
+        std::vector<IpAddress> family;
+        std::ranges::copy_if(addresses, std::back_inserter(family), [v6](const IpAddress& a) {
+            return a.is_v6() == v6;
+        });
+        if (!family.empty()) out.push_back(family[rng.below(family.size())]);
+    }
+    return out;
+}
+
+}  // namespace
+
+rt::Task<Result<ConnId>> Connectors::attempt(tunnel::Url url) {
+    rt::Runtime& runtime = transports_.runtime;
+    const tunnel::TransportSpec* transport = tunnel::find_transport(url.scheme);
+    if (transport == nullptr) co_return Error(Errc::unsupported, "no transport of this name");
+
+    std::vector<IpAddress> addresses;
+    if (tunnel::default_port(url.scheme) == 0) {
+        addresses.emplace_back();  // this scheme has no addresses; the transport ignores it
+    } else if (auto literal = IpAddress::parse(url.host)) {
+        addresses.push_back(*literal);
+    } else {
+        auto resolved = co_await rt::with_timeout(
+            runtime, options_.attempt_limit, transports_.sockets.resolve(url.host)
+        );
+        if (!resolved) co_return std::move(resolved).error().with("resolve " + url.host);
+        addresses = choose(*resolved, options_.enable_ipv6, runtime.rng());
+    }
+    Error last(Errc::unreachable, "no usable address");
+    for (const IpAddress& address : addresses) {
+        auto conn = co_await rt::with_timeout(
+            runtime, options_.attempt_limit, attempt_address(*transport, url, address)
+        );
+        if (conn) co_return *conn;
+        last = std::move(conn).error();
+    }
+    co_return last;
+}
+
+rt::Task<Result<ConnId>> Connectors::attempt_address(
+    const tunnel::TransportSpec& transport, tunnel::Url url, IpAddress address
+) {
+    auto tunnel = co_await transport.connect(transports_, url, address);
+    if (!tunnel) co_return std::move(tunnel).error();
+    const ConnId id = peers_.add(std::move(*tunnel), peer::Role::client, url.to_string());
+    co_return co_await finish_handshake(id);
+}
+
+namespace {
+
+// Without it a handshake that outlives the attempt's time could finish beside its successor's.
+struct AbandonOnExit {
+    peer::PeerTable& peers;
+    ConnId id;
+    ~AbandonOnExit() { peers.abandon(id); }
+};
+
+}  // namespace
+
+rt::Task<Result<ConnId>> Connectors::finish_handshake(ConnId id) {
+    const AbandonOnExit abandon{peers_, id};
+    while (peers_.state(id) == peer::PeerTable::ConnState::starting) {
+        co_await peers_.changed().wait();
+    }
+    if (peers_.state(id) == peer::PeerTable::ConnState::open) co_return id;
+    co_return peers_.end_reason(id).with("handshake");
+}
+
+}  // namespace selvage::connect
