@@ -1,0 +1,49 @@
+// Everything one instance is told: the result of reading a file and a command line.
+//
+// The defaults are EasyTier's where a key is EasyTier's (5-management.md section 1). Plain values:
+// the node turns them into the options of its modules.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "crypto/cipher.h"
+#include "crypto/secret.h"
+#include "edge/options.h"
+#include "tunnel/url.h"
+
+namespace selvage::config {
+
+struct NodeOptions {
+    std::string instance_name = "default";
+    std::optional<Uuid> instance_id;  // none: a random one for this run
+    std::string hostname;             // empty: the host's own name
+    std::string network_name = "default";
+    crypto::SecretText network_secret;
+    std::optional<Prefix> ipv4;  // our virtual address with its network; none: a relay without one
+    std::vector<tunnel::Url> listeners;
+    std::vector<tunnel::Url> peers;
+
+    bool no_tun = false;
+    std::string dev_name;  // empty: the system picks one
+    unsigned mtu = 1380;   // as configured; 20 less with encryption, see effective_mtu()
+    bool enable_encryption = true;
+    crypto::CipherAlgorithm encryption_algorithm = crypto::CipherAlgorithm::aes_gcm;
+    bool enable_ipv6 = true;  // of the underlay
+    bool latency_first = false;
+
+    // The management channel on TCP; none: only the unix socket.
+    std::optional<Endpoint> rpc_portal;
+    std::string management_socket;  // path; empty: the instance's default
+
+    std::vector<edge::ServiceOptions> services;  // one per service of the build
+
+    // What the TUN device and our stack use.
+    unsigned effective_mtu() const { return enable_encryption ? mtu - 20 : mtu; }
+};
+
+}  // namespace selvage::config
