@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import selvage
 import world as worlds
 
 
@@ -58,3 +59,32 @@ def world(public_directory, request):
 def underlay(request):
     """The transport between the nodes."""
     return request.param
+
+
+@pytest.fixture(params=["tun", "rootless"])
+def mode(request):
+    """How the Selvage node meets its host: as root with a device, or as a user without one."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def selvage_binaries(public_directory):
+    """The programs under test, where an ordinary user may run them."""
+    source = selvage.binaries()
+    missing = [name for name in ("selvaged", "selvage") if not (source / name).exists()]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not built in {source}")
+    folder = public_directory / "bin"
+    folder.mkdir()
+    for name in ("selvaged", "selvage"):
+        shutil.copy(source / name, folder / name)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def selvage_node(selvage_binaries):
+    """Starts Selvage nodes: selvage_node(host, ip, tun=True, ...)."""
+    def start(host, ip, **options):
+        return selvage.SelvageNode(host, ip, binary_directory=selvage_binaries, **options)
+    return start

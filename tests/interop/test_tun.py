@@ -1,0 +1,63 @@
+"""With a TUN device the host keeps its half of the virtual address: all but claimed ports and their flows."""
+import pytest
+
+from easytier import EasyTierNode
+from selvage import PASSWORD_HASH
+from tools import iperf, web_server
+
+SERVICES = {
+    "proxy": {"enabled": True, "allow": ["any-member"]},
+    "shell": {"enabled": True, "allow": ["any-member"], "users": {"ops": PASSWORD_HASH},
+              "account": "nobody", "shell": "/bin/bash"},
+}
+
+
+@pytest.fixture
+def pair(world, underlay, selvage_node):
+    caller, host = world.host("caller"), world.host("selvage")
+    world.segment("net", "10.201.1.0/24", caller, host)
+    easytier = EasyTierNode(caller, "10.144.1.1", listen=[f"{underlay}://0.0.0.0:11010"])
+    node = selvage_node(host, "10.144.1.2", tun=True, services=SERVICES,
+                        peers=[f"{underlay}://{caller.address()}:11010"],
+                        listen=["tcp://0.0.0.0:11010", "udp://0.0.0.0:11010"])
+    easytier.wait_for_route("selvage")
+    node.wait_for_route("caller")
+    return easytier, node
+
+
+def test_a_server_of_the_host_sees_the_callers_own_address(pair):
+    easytier, node = pair
+    web_server(node.host, node.ip)
+    seen = easytier.host.run("curl", "-sS", "--max-time", "10", f"http://{node.ip}:8000/peer").stdout
+    assert seen == f"{easytier.ip}\n"
+
+
+@pytest.mark.parametrize("port", [1080, 23], ids=["proxy", "shell"])
+def test_the_host_connects_from_a_claimed_port_number(pair, port):
+    easytier, node = pair
+    web_server(easytier.host, easytier.ip)
+    for _ in range(2):  # a second one meets what the first left behind
+        page = node.host.run("curl", "-sS", "--max-time", "10", "--interface", node.ip, "--local-port",
+                             port, f"http://{easytier.ip}:8000/page").stdout
+        assert page == "a page beyond the mesh\n"
+
+
+def test_no_socket_of_ours_listens_but_the_underlay(pair):
+    _, node = pair
+    lines = node.host.run("ss", "-Hltnup").stdout.splitlines()
+    ours = [line for line in lines if "selvaged" in line]
+    assert ours, "ss shows the process of every socket"
+    for line in ours:
+        kind, _, _, _, local = line.split()[:5]
+        port = int(local.rsplit(":", 1)[1])
+        # A datagram socket that dials has a port of the ephemeral range.
+        assert port == 11010 or (kind == "udp" and port >= 32768), line
+    assert not [line for line in lines if "selvaged" not in line]
+
+
+def test_iperf_runs_between_the_kernels(pair):
+    easytier, node = pair
+    for server, client, address in ((node.host, easytier.host, node.ip),
+                                    (easytier.host, node.host, easytier.ip)):
+        assert iperf(server, client, address) > 5e6
+        assert iperf(server, client, address, udp=True, rate="10M") > 5e6
