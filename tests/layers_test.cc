@@ -33,8 +33,8 @@ const std::map<std::string, Names, std::less<>>& allowed() {
         {"gateway",
          {"base", "rt", "packet", "host", "netstack/core", "netstack/sockets", "dataplane"}},
         {"edge", {"base", "rt", "crypto"}},
-        // Option headers of every module: see may_include().
-        {"config", {"base"}},
+        // Option headers of every module, too: see may_include().
+        {"config", {"base", "crypto"}},
         {"node",
          {"base", "rt", "packet", "crypto", "host", "netstack/core", "netstack/sockets", "tunnel",
           "rpc", "peer", "route", "connect", "dataplane", "gateway", "edge", "config", "proto"}},
