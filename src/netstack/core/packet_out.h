@@ -1,0 +1,15 @@
+// Where a stack's packets go.
+#pragma once
+
+#include "packet/packet_buf.h"
+
+namespace selvage::netstack {
+
+class PacketOut {
+public:
+    virtual ~PacketOut() = default;
+    // Takes IP packets with full headroom. Must not call back into the stack.
+    virtual void from_stack(packet::PacketBatch&& batch) = 0;
+};
+
+}  // namespace selvage::netstack

@@ -1,0 +1,123 @@
+// IP input, dispatch to the layers, and the order of a poll.
+#include "netstack/core/stack.h"
+
+#include "packet/checksum.h"
+
+namespace selvage::netstack {
+
+using packet::IpMeta;
+using packet::IpProtocol;
+using packet::PacketBuf;
+
+Stack::Stack(StackOptions options, packet::PacketPool& pool, const StackSeeds& seeds)
+    : options_(std::move(options)),
+      output_(pool, counters_),
+      tcp_(options_, seeds, counters_, output_, events_),
+      udp_(options_, counters_, output_, events_, seeds.sequence_key),
+      icmp_(options_, counters_, output_) {}
+
+void Stack::set_addresses(std::vector<Prefix> addresses) {
+    output_.set_addresses(std::move(addresses));
+    tcp_.on_addresses_changed();
+}
+
+void Stack::input(PacketBuf&& packet, TimePoint now) {
+    receive(std::move(packet), false, now);
+}
+
+bool Stack::acceptable(const IpMeta& ip, bool from_ourselves) {
+    // Answering a source that stands for many would make us an amplifier; one that is our own
+    // address was forged unless the packet came back from ourselves.
+    if (ip.source.is_multicast() || ip.source.is_unspecified() || ip.source.is_loopback() ||
+        output_.is_broadcast(ip.source) || (!from_ourselves && output_.is_ours(ip.source))) {
+        ++counters_.bad_source;
+        return false;
+    }
+    if (!output_.is_ours(ip.destination)) {
+        ++counters_.not_for_us;
+        return false;
+    }
+    // Reassembly has its place here: a fragment goes in, a whole packet may come out.
+    if (ip.is_fragment) {
+        ++counters_.fragment;
+        return false;
+    }
+    return true;
+}
+
+void Stack::receive(PacketBuf&& packet, bool from_ourselves, TimePoint now) {
+    note_time(now);
+    ++counters_.packets_in;
+    const auto parsed = packet::parse_ip(packet.bytes());
+    if (!parsed) {
+        ++counters_.bad_ip;
+        return;
+    }
+    const IpMeta& ip = *parsed;
+    if (ip.source.is_v4()) {
+        // The options of the header are skipped, but its checksum covers them.
+        const auto& header = *packet.header<packet::Ipv4Header>();
+        const ByteView bytes = packet.bytes().first(header.header_bytes());
+        if (packet::checksum_add(bytes) != 0xffff) {
+            ++counters_.bad_ip;
+            return;
+        }
+    }
+    if (!acceptable(ip, from_ourselves)) return;
+
+    const ByteView transport = packet.bytes().first(ip.total_length).subspan(ip.transport_offset);
+    const bool v4 = ip.source.is_v4();
+    if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
+        tcp_.input(ip.source, ip.destination, transport, now);
+    } else if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::udp)) {
+        if (!udp_.input(ip.source, ip.destination, transport)) {
+            ++counters_.udp_closed_port;
+            icmp_.send_port_unreachable(packet, ip, now);
+        }
+    } else if (ip.protocol ==
+               static_cast<std::uint8_t>(v4 ? IpProtocol::icmp : IpProtocol::icmpv6)) {
+        if (const auto error = icmp_.input(packet, ip, now)) on_icmp_error(*error);
+    } else {
+        ++counters_.unknown_protocol;
+    }
+}
+
+void Stack::on_icmp_error(const IcmpError& error) {
+    if (error.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
+        tcp_.on_icmp_error(error.flow, error.transport, error.reason);
+    } else if (error.protocol == static_cast<std::uint8_t>(IpProtocol::udp)) {
+        udp_.on_icmp_error(error.flow, error.reason);
+    } else {
+        ++counters_.icmp_ignored;
+    }
+}
+
+void Stack::poll(TimePoint now, PacketOut& out) {
+    note_time(now);
+    const std::uint64_t refused = counters_.no_buffer;
+    for (PacketBuf& packet : output_.take_loopback())
+        receive(std::move(packet), true, now);
+    tcp_.run_timers(now);
+    tcp_.emit(now);
+    output_.flush(now, out);
+    pool_was_empty_ = counters_.no_buffer != refused;
+}
+
+std::optional<TimePoint> Stack::next_timeout() const {
+    if (!output_.empty()) return last_now_;
+    if (tcp_.wants_to_speak()) return pool_was_empty_ ? last_now_ + kPoolRetry : last_now_;
+    return tcp_.next_timeout();
+}
+
+std::optional<StackEvent> Stack::next_event() {
+    while (const auto socket = events_.pop()) {
+        SocketEvents events = 0;
+        if (const auto* tcp = std::get_if<TcpId>(&*socket)) events = tcp_.take_events(*tcp);
+        if (const auto* udp = std::get_if<UdpId>(&*socket)) events = udp_.take_events(*udp);
+        if (const auto* l = std::get_if<ListenerId>(&*socket)) events = tcp_.take_events(*l);
+        if (events != 0) return StackEvent{*socket, events};
+    }
+    return std::nullopt;
+}
+
+}  // namespace selvage::netstack

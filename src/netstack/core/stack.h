@@ -1,0 +1,113 @@
+// A TCP/IP stack for our virtual addresses: IP packets in and out on one side, sockets on the
+// other.
+//
+// No I/O, no clock, no threads: time is an argument, packets come by input() and leave by poll().
+// Several stacks live side by side in one process. The owner
+//
+//   - calls input() for each packet to one of our addresses,
+//   - calls poll() after a batch of input, after socket calls, and at next_timeout(),
+//   - takes events with next_event() and then reads, writes and accepts.
+//
+// Sockets are named by ids that never find a newcomer; every call with a stale id does nothing or
+// fails with `closed`. Limits and their consequences are in stack_options.h and docs/netstack.md.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "netstack/core/icmp_layer.h"
+#include "netstack/core/tcp_layer.h"
+#include "netstack/core/udp_layer.h"
+
+namespace selvage::netstack {
+
+class Stack {
+public:
+    // `pool` outlives the stack.
+    Stack(StackOptions options, packet::PacketPool& pool, const StackSeeds& seeds);
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+
+    // The addresses that are ours, each with its network. Connections of an address that is gone
+    // end with `unreachable`.
+    void set_addresses(std::vector<Prefix> addresses);
+    const std::vector<Prefix>& addresses() const { return output_.addresses(); }
+
+    // Takes one IP packet. What is malformed or not for us is counted and dropped.
+    void input(packet::PacketBuf&& packet, TimePoint now);
+    // Runs timers and sends what there is to send, at most IpOutput::kQueueMax packets: when there
+    // is more, next_timeout() is not later than `now`.
+    void poll(TimePoint now, PacketOut& out);
+    // When to poll again at the latest; empty when only input or a socket call can change anything.
+    std::optional<TimePoint> next_timeout() const;
+    // What happened to a socket since the last call; empty when nothing did.
+    std::optional<StackEvent> next_event();
+    bool has_events() const { return !events_.empty(); }
+
+    // TCP. read() and write() take what they can: 0 says "wait for an event, or look at status()".
+    // release() gives the connection up: it ends gracefully when shutdown_write() was called
+    // before, and with a reset otherwise. Each id from accept() and connect() must be released.
+    Result<ListenerId> tcp_listen(std::uint16_t port, const TcpListenOptions& options = {}) {
+        return tcp_.listen(port, options);
+    }
+    std::optional<TcpId> tcp_accept(ListenerId id) { return tcp_.accept(id); }
+    void tcp_close_listener(ListenerId id) { tcp_.close_listener(id); }
+    Result<TcpId> tcp_connect(
+        const Endpoint& remote, TimePoint now, const TcpConnectOptions& options = {}
+    ) {
+        note_time(now);
+        return tcp_.connect(remote, options, now);
+    }
+    std::size_t tcp_read(TcpId id, MutableByteView out) { return tcp_.read(id, out); }
+    std::size_t tcp_write(TcpId id, ByteView bytes) { return tcp_.write(id, bytes); }
+    void tcp_shutdown_write(TcpId id) { tcp_.shutdown_write(id); }
+    void tcp_set_no_delay(TcpId id, bool on) { tcp_.set_no_delay(id, on); }
+    void tcp_abort(TcpId id) { tcp_.abort(id); }
+    void tcp_release(TcpId id) { tcp_.release(id); }
+    TcpStatus tcp_status(TcpId id) const { return tcp_.status(id); }
+    // For reports and tests; nullptr when the id is stale.
+    const TcpConnection* tcp_connection(TcpId id) const { return tcp_.find(id); }
+
+    // UDP.
+    Result<UdpId> udp_bind(std::uint16_t port, const UdpOptions& options = {}) {
+        return udp_.bind(port, options);
+    }
+    Result<> udp_connect(UdpId id, const Endpoint& remote) { return udp_.connect(id, remote); }
+    Result<> udp_send(
+        UdpId id, const Endpoint& to, ByteView bytes, std::optional<IpAddress> from = std::nullopt
+    ) {
+        return udp_.send(id, to, bytes, from);
+    }
+    std::optional<Datagram> udp_receive(UdpId id, MutableByteView out) {
+        return udp_.receive(id, out);
+    }
+    std::optional<Errc> udp_take_error(UdpId id) { return udp_.take_error(id); }
+    void udp_close(UdpId id) { udp_.close(id); }
+    std::uint16_t udp_port(UdpId id) const { return udp_.port_of(id); }
+
+    const StackCounters& counters() const { return counters_; }
+    const StackOptions& options() const { return options_; }
+    std::size_t tcp_connection_count() const { return tcp_.connection_count(); }
+    std::size_t buffer_bytes() const { return tcp_.buffer_bytes(); }
+
+private:
+    // After a packet could not be had: others are using the pool, and give back soon.
+    static constexpr Duration kPoolRetry = 5ms;
+
+    void note_time(TimePoint now) { last_now_ = std::max(last_now_, now); }
+    void receive(packet::PacketBuf&& packet, bool from_ourselves, TimePoint now);
+    bool acceptable(const packet::IpMeta& ip, bool from_ourselves);
+    void on_icmp_error(const IcmpError& error);
+
+    StackOptions options_;
+    StackCounters counters_;
+    EventQueue events_;
+    IpOutput output_;
+    TcpLayer tcp_;
+    UdpLayer udp_;
+    IcmpLayer icmp_;
+    TimePoint last_now_{};
+    bool pool_was_empty_ = false;
+};
+
+}  // namespace selvage::netstack

@@ -1,0 +1,240 @@
+// A connection's life and its user's calls.
+#include "netstack/core/tcp_connection.h"
+
+#include <algorithm>
+
+namespace selvage::netstack {
+
+namespace {
+
+// Gaps in received data that are remembered; beyond it what arrives is dropped and comes again.
+constexpr std::size_t kAheadRangesMax = 128;
+// A peer that asks for less would make us send mostly headers.
+constexpr std::uint32_t kMssMin = 64;
+constexpr std::uint32_t kMssDefault = 536;  // RFC 9293, section 3.7.1
+constexpr std::uint8_t kWindowScaleMax = 14;
+
+std::uint8_t scale_for(std::uint32_t buffer) {
+    std::uint8_t scale = 0;
+    while (scale < kWindowScaleMax && (std::uint64_t{0xffff} << scale) < buffer)
+        ++scale;
+    return scale;
+}
+
+}  // namespace
+
+TcpConnection::TcpConnection(
+    const TcpShared& shared, const FlowKey& flow, const TcpSocketOptions& options, SeqNum iss,
+    std::uint32_t timestamp_offset
+)
+    : shared_(shared),
+      flow_(flow),
+      options_(options),
+      iss_(iss),
+      una_(iss),
+      nxt_(iss),
+      send_(shared.chunks),
+      receive_limit_(shared.options.receive_buffer_first),
+      receive_(shared.chunks),
+      ahead_(kAheadRangesMax),
+      timestamp_offset_(timestamp_offset) {}
+
+std::uint32_t TcpConnection::own_mss() const {
+    const std::size_t ip =
+        flow_.local.is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
+    return static_cast<std::uint32_t>(shared_.options.mtu - ip - sizeof(packet::TcpHeader));
+}
+
+void TcpConnection::connect() {
+    state_ = TcpState::syn_sent;
+    receive_scale_ = scale_for(shared_.options.receive_buffer_max);
+    timestamps_on_ = sack_on_ = true;  // offered; kept if the peer agrees
+    syn_due_ = true;
+}
+
+void TcpConnection::take_syn_options(const TcpOptions& options) {
+    const std::uint32_t peer_mss = options.mss.value_or(kMssDefault);
+    mss_ = std::clamp(peer_mss, kMssMin, own_mss());
+    sack_on_ = options.sack_permitted;
+    timestamps_on_ = options.timestamps.has_value();
+    if (options.window_scale) {
+        send_scale_ = std::min(*options.window_scale, kWindowScaleMax);
+        receive_scale_ = scale_for(shared_.options.receive_buffer_max);
+    } else {
+        send_scale_ = receive_scale_ = 0;
+    }
+    congestion_.start(full_segment());
+}
+
+void TcpConnection::accept_syn(const TcpSegment& syn, TimePoint now) {
+    state_ = TcpState::syn_received;
+    passive_ = true;
+    irs_ = syn.seq;
+    rcv_nxt_ = rcv_edge_ = irs_ + 1;
+    take_syn_options(syn.options);
+    if (syn.options.timestamps) {
+        timestamp_recent_ = syn.options.timestamps->value;
+        timestamp_recent_at_ = now;
+    }
+    // The window of a SYN is never scaled (RFC 7323, section 2.2).
+    send_window_ = send_window_largest_ = syn.window;
+    window_seq_ = syn.seq;
+    last_heard_ = now;
+    syn_due_ = true;
+}
+
+void TcpConnection::become_established(TimePoint now) {
+    state_ = TcpState::established;
+    una_ = iss_ + 1;
+    syn_due_ = false;
+    retransmit_at_ = kNever;
+    if (rtt_timing_ && syn_tries_ <= 1) rtt_.add_sample(now - rtt_started_);
+    rtt_timing_ = false;
+    backoff_ = 0;
+    progress_at_ = last_heard_ = growth_started_ = now;
+    if (options_.keep_alive.enabled) keep_alive_at_ = now + options_.keep_alive.idle;
+    post(passive_ ? SocketEvents{} : socket_event::kConnected);
+    if (writer_waits_) {
+        writer_waits_ = false;
+        post(socket_event::kWritable);
+    }
+    // shutdown_write() before the handshake was over.
+    if (fin_queued_) state_ = TcpState::fin_wait_1;
+}
+
+void TcpConnection::enter_time_wait(TimePoint now) {
+    state_ = TcpState::time_wait;
+    reason_ = CloseReason::finished;  // whatever ends the quiet time
+    send_.clear();
+    retransmit_at_ = keep_alive_at_ = kNever;
+    life_at_ = now + shared_.options.time_wait;
+    post(socket_event::kReadable);
+}
+
+void TcpConnection::finish(CloseReason reason) {
+    if (state_ == TcpState::closed) return;
+    if (reason_ == CloseReason::none) reason_ = reason;
+    state_ = TcpState::closed;
+    send_.clear();
+    retransmit_at_ = ack_at_ = keep_alive_at_ = life_at_ = kNever;
+    syn_due_ = ack_due_ = probe_due_ = override_due_ = false;
+    duplicate_acks_due_ = 0;
+    // What arrived in order may still be read after a timeout or a reset; what is behind a gap
+    // never will be.
+    ahead_.clear();
+    if (receive_.empty() || released_) receive_.clear();
+    post(socket_event::kClosed | socket_event::kReadable | socket_event::kWritable);
+}
+
+std::size_t TcpConnection::read(MutableByteView out) {
+    const std::size_t count = receive_.read(out);
+    read_total_ += count;
+    if (count > 0 && window_update_due()) ack_now();
+    return count;
+}
+
+bool TcpConnection::read_finished() const {
+    if (!receive_.empty()) return false;
+    return fin_received_ || state_ == TcpState::closed;
+}
+
+std::uint32_t TcpConnection::send_limit() const {
+    // Twice the congestion window keeps the path full while the writer's loop comes round.
+    const std::uint32_t wanted =
+        std::max(shared_.options.send_buffer_first, congestion_.window() * 2);
+    return std::min(wanted, shared_.options.send_buffer_max);
+}
+
+std::size_t TcpConnection::writable_bytes() const {
+    if (write_finished()) return 0;
+    const std::size_t limit = send_limit();
+    return limit > send_.size() ? limit - send_.size() : 0;
+}
+
+std::size_t TcpConnection::write(ByteView bytes) {
+    if (write_finished()) return 0;
+    const std::size_t room = std::min(bytes.size(), writable_bytes());
+    const std::size_t count = send_.append(bytes.first(room));
+    if (count < bytes.size()) writer_waits_ = true;
+    return count;
+}
+
+void TcpConnection::shutdown_write() {
+    if (fin_queued_) return;
+    switch (state_) {
+        case TcpState::syn_sent:
+        case TcpState::syn_received:
+            break;  // become_established() goes on
+        case TcpState::established:
+            state_ = TcpState::fin_wait_1;
+            break;
+        case TcpState::close_wait:
+            state_ = TcpState::last_ack;
+            break;
+        case TcpState::fin_wait_1:
+        case TcpState::fin_wait_2:
+        case TcpState::closing:
+        case TcpState::last_ack:
+        case TcpState::time_wait:
+        case TcpState::closed:
+            return;
+    }
+    fin_queued_ = true;
+}
+
+void TcpConnection::abort(IpOutput& out, CloseReason reason) {
+    switch (state_) {
+        case TcpState::syn_received:
+        case TcpState::established:
+        case TcpState::fin_wait_1:
+        case TcpState::fin_wait_2:
+        case TcpState::close_wait:
+        case TcpState::closing:
+        case TcpState::last_ack: {
+            packet::PacketBuf packet = out.take();
+            if (packet) {
+                const std::uint8_t flags = packet::tcp_flag::kRst | packet::tcp_flag::kAck;
+                push_tcp_header(packet, flow_, {.seq = nxt_, .ack = rcv_nxt_, .flags = flags});
+                out.send(std::move(packet), flow_.local, flow_.remote, packet::IpProtocol::tcp);
+                ++shared_.counters.tcp_resets_out;
+            }
+            break;
+        }
+        case TcpState::syn_sent:
+        case TcpState::time_wait:
+        case TcpState::closed:
+            break;
+    }
+    finish(reason);
+}
+
+void TcpConnection::release() {
+    released_ = true;
+    // Nobody will read it. What still arrives is thrown away while our own data is under way, so
+    // that a last message reaches a peer that had more to say; see process_payload().
+    if (!receive_.empty()) {
+        receive_.clear();
+        ahead_.clear();
+        ack_now();
+    }
+}
+
+bool TcpConnection::may_be_reused_by(const TcpSegment& syn) const {
+    if (state_ != TcpState::time_wait) return false;
+    if (timestamps_on_ && syn.options.timestamps) {
+        const std::uint32_t value = syn.options.timestamps->value;
+        if (static_cast<std::int32_t>(value - timestamp_recent_) > 0) return true;
+    }
+    return syn.seq.after(rcv_nxt_);
+}
+
+std::uint32_t TcpConnection::timestamp_now(TimePoint now) const {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
+    return static_cast<std::uint32_t>(ms.count()) + timestamp_offset_;
+}
+
+TimePoint TcpConnection::deadline() const {
+    return std::min({retransmit_at_, ack_at_, keep_alive_at_, life_at_});
+}
+
+}  // namespace selvage::netstack

@@ -1,0 +1,253 @@
+// One TCP connection (RFC 9293): its states, its buffers, its timers. Fed with segments, times and
+// the user's calls; says what it wants to send when emit() is called.
+//
+//              connect()                           accept_syn()
+//                 |                                     |
+//             syn_sent ---SYN (simultaneous open)--> syn_received
+//                 |                                     |
+//                 +----SYN-ACK----> established <--ACK--+
+//                                    |       |
+//             shutdown_write()       |       |   FIN
+//                     fin_wait_1 <---+       +---> close_wait
+//                    /    |     \                      |  shutdown_write()
+//           FIN of both   ACK    FIN                last_ack
+//                  /      |       \                    |
+//           time_wait  fin_wait_2  closing             |
+//                 ^       | FIN      | ACK             | ACK
+//                 +-------+----------+                 +--> closed
+//
+// RTO, recovery, delayed ACK, persist, keep-alive and life-time are five deadlines; deadline()
+// is the earliest. Files: tcp_connection.cc (life and user calls), tcp_connection_input.cc,
+// tcp_connection_output.cc (segments out, timers).
+#pragma once
+
+#include <cstdint>
+
+#include "netstack/core/byte_queue.h"
+#include "netstack/core/ip_output.h"
+#include "netstack/core/loss_recovery.h"
+#include "netstack/core/new_reno.h"
+#include "netstack/core/range_set.h"
+#include "netstack/core/rate_limit.h"
+#include "netstack/core/rtt_estimator.h"
+#include "netstack/core/stack_counters.h"
+#include "netstack/core/stack_options.h"
+#include "netstack/core/tcp_segment.h"
+
+namespace selvage::netstack {
+
+enum class TcpState : std::uint8_t {
+    syn_sent,
+    syn_received,
+    established,
+    fin_wait_1,
+    fin_wait_2,
+    close_wait,
+    closing,
+    last_ack,
+    time_wait,
+    closed,
+};
+
+// What all connections of a stack have in common.
+struct TcpShared {
+    const StackOptions& options;
+    StackCounters& counters;
+    ChunkPool& chunks;
+};
+
+class TcpConnection {
+public:
+    static constexpr TimePoint kNever = TimePoint::max();
+    // Segments sent in one go before other connections have their turn.
+    static constexpr int kEmitBudget = 64;
+
+    // `timestamp_offset` is random per flow, so that timestamps do not tell our uptime.
+    TcpConnection(
+        const TcpShared& shared, const FlowKey& flow, const TcpSocketOptions& options, SeqNum iss,
+        std::uint32_t timestamp_offset
+    );
+
+    void connect();
+    void accept_syn(const TcpSegment& syn, TimePoint now);
+
+    // What the caller of on_segment() has to do.
+    enum class Reply : std::uint8_t { none, reset };
+    Reply on_segment(const TcpSegment& segment, TimePoint now);
+    // Whether the segment, in syn_received, would complete the handshake.
+    bool completes_handshake(const TcpSegment& segment) const;
+    // An ICMP error that quotes `sequence` of ours: refused or unreachable while we are dialling,
+    // nothing in every other state (RFC 5927, section 5.2). False when it quotes nothing under way.
+    bool on_unreachable(SeqNum sequence, CloseReason reason);
+    void on_timer(TimePoint now);
+
+    // done: nothing more to say for now. again: more to send after others. blocked: no packet was
+    // to be had.
+    enum class Emit : std::uint8_t { done, again, blocked };
+    Emit emit(IpOutput& out, TimePoint now);
+    TimePoint deadline() const;
+
+    // The user's side.
+    std::size_t read(MutableByteView out);
+    std::size_t write(ByteView bytes);
+    void shutdown_write();
+    // Resets the connection; nothing is sent where the peer has none.
+    void abort(IpOutput& out, CloseReason reason = CloseReason::aborted);
+    // Our address is gone; nothing can be said about it any more.
+    void lose_address() { finish(CloseReason::unreachable); }
+    // Nobody reads or writes any more. Precondition: shutdown_write() was called or it is closed.
+    void release();
+    void set_no_delay(bool on) { options_.no_delay = on; }
+    // A write was cut short although the send buffer has room: no memory. retry_write() says that
+    // there is some again.
+    bool starved() const { return writer_waits_ && writable_bytes() > 0; }
+    void retry_write() {
+        writer_waits_ = false;
+        post(socket_event::kWritable);
+    }
+
+    TcpState state() const { return state_; }
+    CloseReason close_reason() const { return reason_; }
+    const FlowKey& flow() const { return flow_; }
+    std::size_t readable_bytes() const { return receive_.size(); }
+    std::size_t writable_bytes() const;
+    bool read_finished() const;  // everything was read, and no more will come
+    bool write_finished() const { return fin_queued_ || state_ == TcpState::closed; }
+    bool released() const { return released_; }
+    bool ack_due() const { return ack_due_; }
+    // Whether a new SYN may replace this connection in TIME-WAIT (RFC 9293, 3.10.7.4; RFC 6191).
+    bool may_be_reused_by(const TcpSegment& syn) const;
+    SocketEvents take_events() { return std::exchange(events_, SocketEvents{}); }
+    bool has_events() const { return events_ != 0; }
+    // For measurements and tests.
+    std::uint32_t congestion_window() const { return congestion_.window(); }
+    Duration smoothed_rtt() const { return rtt_.smoothed(); }
+
+private:
+    // tcp_connection.cc
+    void take_syn_options(const TcpOptions& options);
+    void become_established(TimePoint now);
+    void enter_time_wait(TimePoint now);
+    void finish(CloseReason reason);
+    std::uint32_t in_flight() const { return nxt_.since(una_); }
+    // Where the byte at the front of send_ lies in sequence space.
+    SeqNum send_begin() const { return synchronized() ? una_ : iss_ + 1; }
+    bool synchronized() const {
+        return state_ != TcpState::syn_sent && state_ != TcpState::syn_received;
+    }
+    SeqNum data_end() const { return send_begin() + static_cast<std::uint32_t>(send_.size()); }
+    bool fin_sent() const { return fin_queued_ && !fin_acked_ && nxt_.after(data_end()); }
+    std::uint32_t own_mss() const;
+    // Payload bytes of a full segment without SACK blocks.
+    std::uint32_t full_segment() const { return mss_ - (timestamps_on_ ? 12U : 0U); }
+    std::uint32_t timestamp_now(TimePoint now) const;
+    std::uint32_t send_limit() const;
+    void post(SocketEvents events) { events_ = static_cast<SocketEvents>(events_ | events); }
+
+    // tcp_connection_input.cc
+    Reply on_segment_syn_sent(const TcpSegment& s, TimePoint now);
+    bool passes_timestamp_check(const TcpSegment& s, TimePoint now);
+    void note_timestamp(const TcpSegment& s, TimePoint now);
+    bool passes_window_check(const TcpSegment& s, TimePoint now);
+    void on_reset(const TcpSegment& s, TimePoint now);
+    void challenge(TimePoint now);
+    bool process_ack(const TcpSegment& s, TimePoint now);
+    bool update_window(const TcpSegment& s);
+    void on_ack_advance(const TcpSegment& s, TimePoint now);
+    void take_rtt_sample(const TcpSegment& s, TimePoint now);
+    void on_fin_acked(TimePoint now);
+    Reply process_payload(const TcpSegment& s, TimePoint now);
+    bool store(SeqNum seq, ByteView bytes, TimePoint now);
+    bool store_ahead(SeqNum seq, ByteView bytes);
+    void on_in_order(std::uint32_t count, bool filled_gap, TimePoint now);
+    void grow_receive_buffer(TimePoint now);
+    void process_fin(TimePoint now);
+    void ack_now() { ack_due_ = true; }
+
+    // tcp_connection_output.cc
+    Emit emit_syn(IpOutput& out, TimePoint now);
+    Emit emit_probes(IpOutput& out, TimePoint now);
+    Emit emit_data(IpOutput& out, TimePoint now);
+    bool may_send_new(std::uint32_t length, std::uint32_t usable, bool is_last) const;
+    bool transmit(IpOutput& out, SeqNum seq, std::uint32_t length, TimePoint now);
+    TcpOptions options_for_segment(TimePoint now) const;
+    std::uint16_t select_window();
+    bool window_update_due() const;
+    void arm_retransmit(TimePoint now);
+    void on_retransmit_timer(TimePoint now);
+    void on_keep_alive_timer(TimePoint now);
+    void on_life_timer(TimePoint now);
+
+    const TcpShared& shared_;
+    FlowKey flow_;
+    TcpSocketOptions options_;
+    TcpState state_ = TcpState::closed;
+    CloseReason reason_ = CloseReason::none;
+    SocketEvents events_ = 0;
+    bool passive_ = false;
+    bool released_ = false;
+
+    // Sending.
+    SeqNum iss_, una_, nxt_;
+    std::uint32_t send_window_ = 0;  // scaled, from una_
+    std::uint32_t send_window_largest_ = 0;
+    SeqNum window_seq_, window_ack_;  // of the segment that set the window: WL1, WL2
+    std::uint32_t mss_ = 536;         // what the peer takes, options included (RFC 6691)
+    ByteQueue send_;
+    bool fin_queued_ = false;
+    bool fin_acked_ = false;
+    bool writer_waits_ = false;
+    bool congestion_limited_ = false;
+    bool syn_due_ = false;
+    bool probe_due_ = false;     // of a closed window, or keep-alive
+    bool override_due_ = false;  // send a small piece although waiting would be better
+    NewReno congestion_;
+    LossRecovery recovery_;
+    RttEstimator rtt_;
+    int backoff_ = 0;
+    bool rtt_timing_ = false;
+    SeqNum rtt_seq_;
+    TimePoint rtt_started_{};
+    TimePoint last_sent_{};
+
+    // Receiving.
+    SeqNum irs_, rcv_nxt_, rcv_edge_;
+    std::uint32_t receive_limit_;
+    ByteQueue receive_;
+    RangeSet ahead_;       // received beyond a gap, in receive_ behind its end
+    SeqNum ahead_recent_;  // in the range that the last such segment belongs to
+    bool fin_known_ = false;
+    bool fin_received_ = false;  // and everything before it
+    SeqNum fin_seq_;
+    bool ack_due_ = false;
+    int duplicate_acks_due_ = 0;
+    int unacked_segments_ = 0;
+    int quick_acks_ = 16;  // at the start the peer's window grows with each ACK
+    RateLimit challenges_{2, 10};
+    TimePoint growth_started_{};
+    std::uint64_t read_total_ = 0;
+    std::uint64_t growth_read_ = 0;
+
+    // Options in use.
+    bool sack_on_ = false;
+    bool timestamps_on_ = false;
+    std::uint8_t send_scale_ = 0;
+    std::uint8_t receive_scale_ = 0;
+    std::uint32_t timestamp_offset_;
+    std::uint32_t timestamp_recent_ = 0;
+    TimePoint timestamp_recent_at_{};
+    SeqNum last_ack_sent_;
+
+    // Deadlines.
+    TimePoint retransmit_at_ = kNever;
+    TimePoint ack_at_ = kNever;
+    TimePoint keep_alive_at_ = kNever;
+    TimePoint life_at_ = kNever;  // TIME-WAIT, or nobody holds it any more
+    bool persisting_ = false;     // the retransmission timer probes a closed window
+    int keep_alive_unanswered_ = 0;
+    int syn_tries_ = 0;
+    TimePoint last_heard_{};
+    TimePoint progress_at_{};  // data acknowledged, or the first of a flight sent
+};
+
+}  // namespace selvage::netstack
