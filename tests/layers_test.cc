@@ -56,8 +56,6 @@ bool is_options_header(std::string_view header) {
 bool may_include(const std::string& module, const Include& include) {
     const auto target = module_of_path(include.header);
     if (target == module) return true;
-    // The shell service runs programs through the interface of a terminal and sees no more of host.
-    if (module == "edge" && include.header == "host/terminal.h") return true;
     if (module == "config" && is_options_header(include.header)) return true;
     const auto row = allowed().find(module);
     return row != allowed().end() && row->second.contains(target);

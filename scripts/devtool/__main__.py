@@ -60,8 +60,9 @@ def add_test_commands(commands):
 
     sim = commands.add_parser("sim", help="simulation tests")
     sim.add_argument("name", nargs="?", help="part of a test's name")
-    sim.add_argument("--seed", type=int, help="use this seed instead of the fixed and random ones")
-    sim.add_argument("--times", type=int, default=1, metavar="K", help="repeat K times")
+    sim.add_argument("--seed", type=int, help="use this seed instead of the fixed ones")
+    sim.add_argument("--times", type=int, default=1, metavar="K",
+                     help="run K times, from the second on with new random seeds")
     sim.set_defaults(function=sim_command)
 
     check = commands.add_parser(
@@ -107,7 +108,7 @@ def parser():
     fuzz.set_defaults(function=fuzzing.fuzz_command)
 
     bench = commands.add_parser("bench", help="benchmarks with the flags of release")
-    bench.add_argument("name", nargs="?", help="part of a benchmark's name")
+    bench.add_argument("name", nargs="?", help="part of a benchmark's name, or 'throughput' (needs root)")
     bench.epilog = "Further arguments go to Google Benchmark, such as --benchmark_min_time=2."
     bench.set_defaults(function=fuzzing.bench_command)
 

@@ -3,6 +3,7 @@ import subprocess
 
 from .building import build
 from .shell import BUILD, Failure, ROOT, run, step
+from .suites import interop_environment, interop_obstacle
 
 
 def fuzz_targets():
@@ -50,6 +51,9 @@ def fuzz_command(arguments):
 
 
 def bench_command(arguments):
+    if arguments.name == "throughput":
+        throughput(arguments.rest)
+        return
     names = sorted(path.stem for path in (ROOT / "bench").glob("*_bench.cc"))
     wanted = [name for name in names if not arguments.name or arguments.name in name]
     if not wanted:
@@ -58,3 +62,12 @@ def bench_command(arguments):
     for name in wanted:
         step(f"bench {name}")
         run([BUILD / "bench" / "bin" / name, *arguments.rest])
+
+
+def throughput(rest):
+    """The end to end comparison with EasyTier; see bench/throughput.py."""
+    obstacle = interop_obstacle()
+    if obstacle:
+        raise Failure(f"throughput: {obstacle}")
+    build("release", ["selvaged", "selvage"])
+    run([interop_environment(), "-B", ROOT / "bench" / "throughput.py", *rest])

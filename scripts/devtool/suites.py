@@ -6,6 +6,7 @@ counted one by one from the JSON that GoogleTest writes, end-to-end tests from p
 import dataclasses
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -97,15 +98,17 @@ def unit(preset, name=None):
 
 
 def sim(preset, name=None, seed=None, times=1):
-    """Runs the simulation tests; without a seed they use their fixed ones and a new random one."""
+    """Runs the simulation tests with their fixed seeds, then `times` - 1 times with new ones."""
     if SIM_PROGRAM not in test_programs(preset):
         raise Failure(f"there is no {SIM_PROGRAM} in this build; the simulation tests belong in tests/sim/")
-    env = {"GTEST_REPEAT": str(times)} if times > 1 else {}
-    if name:
-        env["GTEST_FILTER"] = f"*{name}*"
-    if seed is not None:
-        env["SELVAGE_TEST_SEED"] = str(seed)
-    return run_programs(preset, [SIM_PROGRAM], env=env, title="simulation")
+    env = {"GTEST_FILTER": f"*{name}*"} if name else {}
+    counts = Counts()
+    for number in range(times):
+        chosen = seed if number == 0 else random.SystemRandom().randrange(1, 1 << 32)
+        seeded = {"SELVAGE_SIM_SEED": str(chosen)} if chosen is not None else {}
+        title = f"simulation, seed {chosen}" if seeded else "simulation"
+        counts += run_programs(preset, [SIM_PROGRAM], env={**env, **seeded}, title=title)
+    return counts
 
 
 def contract(preset):
