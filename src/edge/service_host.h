@@ -91,18 +91,22 @@ private:
     rt::Task<> accept_loop(Running& service, rt::Acceptor& acceptor, Origin origin);
     void admit(Running& service, rt::StreamPtr stream, Origin origin);
     std::optional<Caller> identify(const rt::Stream& stream, Origin origin) const;
-    bool within_limits(const Running& service, const Caller& caller) const;
+    static bool allowed(const ServiceOptions& options, const Caller& caller);
+    static bool within_limits(const Running& service, const Caller& caller);
     void refuse(
         Running& service, rt::StreamPtr stream, const std::string& caller, std::string_view reason,
         std::uint64_t& counter
     );
-    rt::Task<> run_session(Running& service, rt::StreamPtr stream, Caller caller);
-    void watch_idle(SessionId id);
+    rt::Task<> run_session(SessionEntry entry, rt::StreamPtr stream);
+    void remove(SessionId id);
+    void watch_idle(Session& session);
     void note(SessionId session, std::string text) override;
 
     Parts parts_;
+    Log audit_;
     std::vector<std::unique_ptr<Running>> services_;          // one per row of the table
     std::map<SessionId, std::unique_ptr<Session>> sessions_;  // bounded by the services' limits
+    rt::Event sessions_changed_;
     std::uint64_t next_session_ = 1;
     TimePoint audit_window_;
     std::uint32_t audit_lines_ = 0;
