@@ -151,7 +151,7 @@ std::vector<DestinationRule> read_destination_rules(OptionReader& in, std::strin
                 row.problem("to", where, "must be an address or prefix, as \"10.0.0.0/8\"");
             }
         }
-        // A single port may be written as a number.
+        // Every other table has `port`, so this is the likely slip.
         if (const OptionValue* port = table->find("port")) {
             row.problem("port", port->at(), "is written `ports`, as [\"80\", \"8000-8999\"]");
             row.take("port");
