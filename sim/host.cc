@@ -58,7 +58,9 @@ Host::Host(Parts parts, std::string name, HostOptions options)
            .source = [this](const IpAddress& to) { return source_for(to); }}
       ),
       tun_(parts.loop, parts.trace, pool_, name_),
-      tasks_(parts.loop, log_) {
+      random_(siphash24({parts.seed, 3}, as_view(name_))),
+      tasks_(parts.loop, log_),
+      terminals_(parts.loop, tasks_) {
     parts_.network.attach(*this);
     for (const IpAddress& address : options.addresses)
         add_address(address);
@@ -102,6 +104,11 @@ void Host::power_off() {
             state->changed.notify();
         }
     }
+}
+
+void Host::fill_random(MutableByteView out) {
+    for (std::uint8_t& byte : out)
+        byte = static_cast<std::uint8_t>(random_.next() >> 56);
 }
 
 void Host::reset_sockets() {

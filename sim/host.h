@@ -19,6 +19,7 @@
 #include "sim/network.h"
 #include "sim/runtime.h"
 #include "sim/tcp_layer.h"
+#include "sim/terminal.h"
 #include "sim/tun.h"
 #include "sim/udp_layer.h"
 
@@ -52,7 +53,10 @@ public:
 
     HostRuntime& runtime() { return runtime_; }
     TunLayer& tun() { return tun_; }
+    Terminals& terminals() { return terminals_; }
     packet::PacketPool& pool() { return pool_; }
+    // Repeatable, from a stream of its own: what a node gets as its source of ids and nonces.
+    void fill_random(MutableByteView out);
     const Log& log() const { return log_; }
     // For the programs of a test that run on this host; the world cancels them at its end.
     rt::TaskScope& tasks() { return tasks_; }
@@ -99,7 +103,9 @@ private:
     TunLayer tun_;
     std::map<std::string, std::weak_ptr<UnixListener>> unix_;
     std::uint16_t next_port_ = 32767;
+    rt::Rng random_;
     rt::TaskScope tasks_;
+    Terminals terminals_;
 };
 
 }  // namespace selvage::sim
