@@ -99,13 +99,14 @@ void IpOutput::send(
 
 void IpOutput::flush(TimePoint now, PacketOut& out) {
     packet::PacketBatch batch(now);
-    for (PacketBuf& packet : queue_) {
+    leaving_.swap(queue_);
+    for (PacketBuf& packet : leaving_) {
         batch.push(std::move(packet));
         if (!batch.full()) continue;
         out.from_stack(std::move(batch));
         batch = packet::PacketBatch(now);
     }
-    queue_.clear();
+    leaving_.clear();
     if (!batch.empty()) out.from_stack(std::move(batch));
 }
 

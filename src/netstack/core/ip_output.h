@@ -50,6 +50,7 @@ private:
     StackCounters& counters_;
     std::vector<Prefix> addresses_;
     std::vector<packet::PacketBuf> queue_;
+    std::vector<packet::PacketBuf> leaving_;  // only while flush() runs; kept for its memory
     std::vector<packet::PacketBuf> loopback_;
 };
 

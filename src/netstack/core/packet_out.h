@@ -8,7 +8,7 @@ namespace selvage::netstack {
 class PacketOut {
 public:
     virtual ~PacketOut() = default;
-    // Takes IP packets with full headroom. Must not call back into the stack.
+    // Takes IP packets with full headroom. Must not poll the stack that calls.
     virtual void from_stack(packet::PacketBatch&& batch) = 0;
 };
 

@@ -112,6 +112,7 @@ public:
     std::size_t readable_bytes() const { return receive_.size(); }
     std::size_t writable_bytes() const;
     bool read_finished() const;  // everything was read, and no more will come
+    bool peer_finished() const { return fin_received_; }
     bool write_finished() const { return fin_queued_ || state_ == TcpState::closed; }
     bool released() const { return released_; }
     bool ack_due() const { return ack_due_; }

@@ -20,7 +20,10 @@ struct TcpStatus {
     CloseReason close_reason = CloseReason::none;
     std::size_t readable_bytes = 0;
     std::size_t writable_bytes = 0;
-    bool read_finished = true;  // everything was read and no more will come
+    bool read_finished = true;   // everything was read and no more will come
+    bool peer_finished = false;  // the peer's FIN has arrived, and all before it
+    bool write_finished = true;  // we have said that we are done
+    FlowKey flow;
 };
 
 class TcpLayer {

@@ -154,7 +154,10 @@ TcpStatus TcpLayer::status(TcpId id) const {
         .close_reason = c.close_reason(),
         .readable_bytes = c.readable_bytes(),
         .writable_bytes = c.writable_bytes(),
-        .read_finished = c.read_finished()
+        .read_finished = c.read_finished(),
+        .peer_finished = c.peer_finished(),
+        .write_finished = c.write_finished(),
+        .flow = c.flow()
     };
 }
 
