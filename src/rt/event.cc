@@ -85,4 +85,8 @@ Task<> sleep_for(Runtime& runtime, Duration duration) {
     co_await sleep_until(runtime, runtime.now() + duration);
 }
 
+Task<> yield(Runtime& runtime) {
+    co_await asio::post(runtime.executor(), asio::use_awaitable);
+}
+
 }  // namespace selvage::rt

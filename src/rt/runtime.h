@@ -47,6 +47,8 @@ public:
 // Suspends until the time has come.
 Task<> sleep_until(Runtime& runtime, TimePoint when);
 Task<> sleep_for(Runtime& runtime, Duration duration);
+// Lets everything else that is ready go first.
+Task<> yield(Runtime& runtime);
 
 // Runs job() on a worker and returns its value. Not cancellable: a cancelled task goes on only
 // when the job is done, so that nothing the job owns outlives the wait.
