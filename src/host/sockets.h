@@ -27,6 +27,15 @@ public:
     virtual void on_datagrams(std::span<Datagram> datagrams, TimePoint now) = 0;
 };
 
+struct UdpStats {
+    std::uint64_t rx_datagrams = 0;
+    std::uint64_t rx_too_large = 0;  // longer than a block; dropped
+    std::uint64_t rx_no_buffer = 0;  // the pool was empty; dropped
+    std::uint64_t rx_pauses = 0;     // turns that did not read because the pool was empty
+    std::uint64_t tx_datagrams = 0;
+    std::uint64_t tx_dropped = 0;
+};
+
 class UdpSocket {
 public:
     virtual ~UdpSocket() = default;
@@ -36,6 +45,7 @@ public:
     // Returns how many went out.
     virtual std::size_t send(std::span<Datagram> datagrams) = 0;
     virtual Endpoint local() const = 0;
+    virtual UdpStats stats() const { return {}; }
     virtual void close() = 0;  // idempotent; nothing is delivered afterwards
 };
 using UdpSocketPtr = std::unique_ptr<UdpSocket>;

@@ -1,0 +1,18 @@
+// What linux/ offers: the interfaces of host/ implemented with the kernel. Everything made here
+// belongs to the loop of `runtime` and must be gone before it.
+#pragma once
+
+#include <memory>
+
+#include "base/log.h"
+#include "host/sockets.h"
+#include "rt/runtime.h"
+
+namespace selvage::host {
+
+// `pool` gives the blocks that datagrams are received into.
+std::unique_ptr<Sockets> make_linux_sockets(
+    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
+);
+
+}  // namespace selvage::host
