@@ -26,7 +26,8 @@ struct TunnelStats {
     std::uint64_t rx_bytes = 0;  // peer packets, without the transport's own header
     std::uint64_t tx_packets = 0;
     std::uint64_t tx_bytes = 0;
-    std::uint64_t tx_dropped = 0;  // data packets that found their queue full
+    std::uint64_t tx_dropped = 0;  // data packets that found their queue full, or no room
+    std::uint64_t rx_dropped = 0;  // packets that were too large for a block, or came too early
 };
 
 class TunnelSink {
@@ -46,7 +47,7 @@ public:
     // Begins to deliver. `sink` outlives the tunnel or its on_closed.
     virtual void start(TunnelSink& sink) = 0;
     // Takes the batch; never blocks, never throws. Packets beyond the transport's limit are
-    // dropped.
+    // dropped. Also before start().
     virtual void send(packet::PacketBatch&& batch) = 0;
     // Idempotent; on_closed still follows when start() was called.
     virtual void close() = 0;
