@@ -1,6 +1,7 @@
 // The endpoint: matching replies, running handlers, and their bounds.
 #include "rpc/endpoint.h"
 
+#include "rpc/protobuf.h"
 #include "rt/with_timeout.h"
 
 namespace selvage::rpc {
@@ -52,7 +53,9 @@ RpcEndpoint::RpcEndpoint(
       next_transaction_(runtime.rng().next()),
       requests_(options),
       sweep_(runtime.timers()),
-      handlers_(runtime, log_) {}
+      handlers_(runtime, log_) {
+    silence_protobuf();
+}
 
 RpcEndpoint::~RpcEndpoint() = default;
 

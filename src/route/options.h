@@ -1,0 +1,59 @@
+// What can be set about routing, and the bounds of what others can make us hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/time.h"
+#include "base/uuid.h"
+
+namespace selvage::route {
+
+// What we tell the network about ourselves. Change it with RouteService::set_own().
+struct OwnNode {
+    std::string hostname;
+    std::string version_text = "selvage-0.1.0";
+    std::optional<Prefix> ipv4;       // our virtual address with the network's prefix length
+    Uuid instance;                    // the same over restarts
+    std::vector<Prefix> proxy_cidrs;  // host bits zero; networks that we carry traffic to
+    bool relays_data = true;          // false: others avoid paths through us
+
+    friend bool operator==(const OwnNode&, const OwnNode&) = default;
+};
+
+struct RouteOptions {
+    PeerId self;               // drawn anew by every start
+    std::string network_name;  // the domain of our calls
+    OwnNode own;
+
+    // Whether a peer may announce 0.0.0.0/0, ::/0 or a network that contains our own. Without
+    // consent any member could draw all traffic of this node to itself.
+    bool accept_wide_networks = false;
+
+    // Records of peers and their connection rows. Further ones are refused and counted.
+    std::size_t peers_limit = 4096;
+    std::size_t record_bytes_limit = 16 * 1024;
+    std::size_t records_bytes_total = 16 * 1024 * 1024;
+    std::size_t edges_total = 256 * 1024;
+    std::size_t proxy_cidrs_per_peer = 256;  // further ones are ignored, not the record
+    // Networks hosted by public servers, and the members that each entry lists.
+    std::size_t foreign_limit = 1024;
+    std::size_t foreign_members_limit = 4096;
+
+    // Our record is sent again after this time, because others forget it 60 s later.
+    Duration refresh_interval = std::chrono::seconds(3600);
+    Duration record_life = std::chrono::seconds(3660);
+    // A record that nobody leads to is forgotten after this time.
+    Duration unreachable_life = std::chrono::seconds(90);
+    // A neighbour that calls itself initiator and is silent for this long is one no more.
+    Duration initiator_life = std::chrono::seconds(45);
+    Duration keepalive_interval = std::chrono::seconds(11);
+    Duration call_timeout = std::chrono::seconds(3);
+};
+
+}  // namespace selvage::route

@@ -1,0 +1,89 @@
+// RouteTable: where every address and every peer is, as it was at one moment. Immutable; a new
+// one replaces it whole. Whoever decides about a packet holds one for the length of a batch.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ip.h"
+#include "route/graph.h"
+#include "route/link_state.h"
+
+namespace selvage::route {
+
+// A node of the network, for display and for questions about it. Its own texts are untrusted.
+struct RouteEntry {
+    std::shared_ptr<const PeerRecord> record;
+    std::optional<Path> least_hop;  // absent: cannot be reached now
+    std::optional<Path> least_cost;
+    PeerId peer() const { return record->peer; }
+};
+
+// A neighbour as its owner told us.
+struct NeighbourInfo {
+    bool own_network = true;  // false: a public server, which showed another network's name
+};
+
+class RouteTable {
+public:
+    RouteTable() = default;
+    RouteTable(
+        const LinkState& links, const EdgeLatencies& latencies,
+        const std::map<PeerId, NeighbourInfo>& neighbours, std::uint64_t generation
+    );
+
+    PeerId self() const { return self_; }
+    std::uint64_t generation() const { return generation_; }
+    std::optional<Prefix> own_ipv4() const { return own_ipv4_; }
+
+    // Who has an address: exactly, or as part of a network that it announces. Ourselves for our
+    // own. Nobody for an unused address of our own subnet.
+    std::optional<PeerId> peer_for(const IpAddress& address) const;
+    // The neighbour through whom a peer is reached; the peer itself when it is one. Nothing for
+    // ourselves and for those who cannot be reached.
+    std::optional<PeerId> next_hop(PeerId peer, Policy policy) const;
+
+    // Every node that we know of, ourselves included, by ascending id.
+    std::span<const RouteEntry> entries() const { return entries_; }
+    const RouteEntry* find(PeerId peer) const;
+    // Reachable peers with an IPv4 address, without us: those who get a broadcast.
+    std::span<const PeerId> broadcast_peers() const { return broadcast_; }
+    // Networks that reachable peers announce and that we accept, for routes of the host.
+    std::span<const std::pair<Prefix, PeerId>> proxied_networks() const { return proxied_; }
+
+    bool is_public_server(PeerId peer) const;
+    // Whether RPC to this peer is sealed with the network's key. Public servers do not have it;
+    // of strangers, only neighbours that proved to know it are trusted to.
+    bool encrypt_rpc_to(PeerId peer) const;
+
+private:
+    // The networks of one prefix length.
+    struct Networks {
+        std::uint8_t length = 0;
+        std::unordered_map<IpAddress, PeerId> owners;
+    };
+    void add_addresses();
+    void add_networks(const LinkState& links);
+    void claim(const IpAddress& address, PeerId peer);
+    bool is_nearer(PeerId a, PeerId b) const;
+
+    PeerId self_;
+    std::uint64_t generation_ = 0;
+    std::optional<Prefix> own_ipv4_;
+    std::vector<RouteEntry> entries_;
+    std::vector<PeerId> broadcast_;
+    std::vector<std::pair<Prefix, PeerId>> proxied_;
+    std::map<PeerId, NeighbourInfo> neighbours_;
+    std::unordered_map<IpAddress, PeerId> addresses_;
+    std::vector<Networks> networks4_;  // by falling length
+    std::vector<Networks> networks6_;
+};
+
+}  // namespace selvage::route
