@@ -72,9 +72,9 @@ protected:
         near_.reset();
         far_.reset();
         acceptor_.reset();
-        world_.close(tasks_);
-        world_.close(client_.tasks);
-        world_.close(server_.tasks);
+        EXPECT_TRUE(world_.close(tasks_)) << "tasks are left";
+        EXPECT_TRUE(world_.close(client_.tasks)) << "tasks are left";
+        EXPECT_TRUE(world_.close(server_.tasks)) << "tasks are left";
         world_.settle();
         EXPECT_EQ(client_pool_.in_use(), 0U);
         EXPECT_EQ(world_.pool().in_use(), 0U);
@@ -281,7 +281,7 @@ TEST_P(TransportContract, ACancelledConnectLeavesNothingBehind) {
     std::optional<Result<TunnelPtr>> connected;
     rt::TaskScope scope(world_.runtime(), Log());
     scope.spawn("connect", connect_into(client_, spec(), acceptor_->url(), connected));
-    world_.close(scope);
+    EXPECT_TRUE(world_.close(scope));
     world_.settle();
     EXPECT_EQ(client_pool_.in_use(), 0U);
 }

@@ -6,12 +6,16 @@
 
 #include "base/log.h"
 #include "host/sockets.h"
+#include "host/tun.h"
 #include "rt/runtime.h"
 
 namespace selvage::host {
 
 // `pool` gives the blocks that datagrams are received into.
 std::unique_ptr<Sockets> make_linux_sockets(
+    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
+);
+std::unique_ptr<TunFactory> make_linux_tun_factory(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
 

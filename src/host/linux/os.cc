@@ -32,6 +32,7 @@ Errc code_of(int number) {
             return Errc::denied;
         case ENOENT:
         case ENODEV:
+        case ESRCH:
             return Errc::not_found;
         case EEXIST:
             return Errc::exists;

@@ -294,15 +294,15 @@ std::size_t UdpCore::prepare(std::span<Datagram> datagrams, bool segment) {
         // A train is a run of equal sizes; only its last datagram may be shorter.
         while (at + run < std::min(datagrams.size(), kMessages)) {
             const Datagram& next = datagrams[at + run];
-            const bool fits = next.payload.size() <= size && run < kSegmentsLimit &&
-                              bytes + next.payload.size() <= kTrainBytes;
+            const bool fits = next.payload.size() <= size && next.payload.size() > 0 &&
+                              run < kSegmentsLimit && bytes + next.payload.size() <= kTrainBytes;
             if (run > 0 && (!fits || !segment || next.remote != datagrams[at].remote)) break;
             scratch_->tx.vectors[at + run] = {
                 const_cast<std::uint8_t*>(next.payload.data()), next.payload.size()
             };
             bytes += next.payload.size();
             ++run;
-            if (next.payload.size() < size || next.payload.size() == 0) break;
+            if (next.payload.size() < size) break;
         }
         msghdr& header = scratch_->tx.headers[messages].msg_hdr;
         header = {};

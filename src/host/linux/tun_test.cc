@@ -1,0 +1,205 @@
+// The TUN device in a network namespace of the test's own, so that nothing of the machine changes.
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "host/linux/host.h"
+#include "host/linux/os.h"
+#include "rt/test_loop.h"
+
+namespace selvage::host {
+namespace {
+
+using packet::PacketBatch;
+using packet::PacketBuf;
+
+class Collector final : public TunSink {
+public:
+    void from_tun(PacketBatch&& batch) override {
+        for (PacketBuf& packet : batch) {
+            EXPECT_EQ(packet.headroom(), packet::kHeadroom);
+            packets_.emplace_back(packet.bytes().begin(), packet.bytes().end());
+        }
+    }
+    void on_tun_closed(const Error& reason) override {
+        ++closed_;
+        reason_ = reason.message();
+    }
+    std::vector<Bytes> packets_;
+    int closed_ = 0;
+    std::string reason_;
+};
+
+// Why this process cannot make network devices of its own; empty when it can.
+std::string enter_own_network(Fd& back) {
+    back = Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::unshare(CLONE_NEWNET) != 0) return "unshare(CLONE_NEWNET) needs root";
+    return {};
+}
+
+class TunTest : public testing::Test {
+protected:
+    void SetUp() override {
+        const std::string reason = enter_own_network(back_);
+        if (!reason.empty()) GTEST_SKIP() << reason;
+        auto tun = factory_->open({.name = "selv0", .mtu = 1300});
+        ASSERT_TRUE(tun) << tun.error().message();
+        tun_ = std::move(*tun);
+        tun_->start(sink_);
+    }
+    void TearDown() override {
+        tun_.reset();
+        loop_.settle();
+        EXPECT_EQ(pool_.in_use(), 0U);
+        if (back_) ::setns(back_.get(), CLONE_NEWNET);
+    }
+    static std::string routes() {
+        std::ifstream file("/proc/thread-self/net/route");
+        std::stringstream text;
+        text << file.rdbuf();
+        return text.str();
+    }
+    static int request(unsigned long what, ifreq& request, const std::string& name) {
+        name.copy(request.ifr_name, IFNAMSIZ - 1);
+        const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        return ::ioctl(socket.get(), what, &request);
+    }
+
+    Fd back_;
+    rt::TestLoop loop_;
+    packet::PacketPool pool_{256};
+    std::unique_ptr<TunFactory> factory_ = make_linux_tun_factory(loop_.runtime(), pool_);
+    Collector sink_;
+    TunPtr tun_;
+};
+
+Prefix prefix(std::string_view text) {
+    return Prefix::parse(text).value();
+}
+
+// An IPv4 UDP packet as the mesh would bring it.
+Bytes udp_packet(const IpAddress& from, const IpAddress& to, std::uint16_t port, ByteView body) {
+    const auto total = static_cast<std::uint16_t>(28 + body.size());
+    Bytes out(total);
+    const auto put16 = [&out](std::size_t at, std::uint32_t value) {
+        out[at] = static_cast<std::uint8_t>(value >> 8);
+        out[at + 1] = static_cast<std::uint8_t>(value);
+    };
+    out[0] = 0x45;
+    put16(2, total);
+    out[8] = 64;
+    out[9] = IPPROTO_UDP;
+    std::ranges::copy(from.bytes(), out.begin() + 12);
+    std::ranges::copy(to.bytes(), out.begin() + 16);
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < 20; i += 2)
+        sum += std::uint32_t{out[i]} * 256 + out[i + 1];
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    put16(10, ~sum & 0xffff);
+    put16(20, 4000);
+    put16(22, port);
+    put16(24, std::uint32_t{total} - 20);
+    std::ranges::copy(body, out.begin() + 28);
+    return out;
+}
+
+TEST_F(TunTest, TheDeviceIsUpWithItsNameAndMtuAndQuiet) {
+    EXPECT_EQ(tun_->name(), "selv0");
+    ifreq flags{};
+    ASSERT_EQ(request(SIOCGIFFLAGS, flags, "selv0"), 0);
+    EXPECT_TRUE(flags.ifr_flags & IFF_UP);
+    ifreq mtu{};
+    ASSERT_EQ(request(SIOCGIFMTU, mtu, "selv0"), 0);
+    EXPECT_EQ(mtu.ifr_mtu, 1300);
+    loop_.settle();
+    EXPECT_TRUE(sink_.packets_.empty()) << "the kernel talks on its own";
+}
+
+TEST_F(TunTest, PacketsPassBothWays) {
+    ASSERT_TRUE(tun_->add_address(prefix("10.144.1.1/24")));
+    const IpAddress self = IpAddress::v4(10, 144, 1, 1);
+    const IpAddress other = IpAddress::v4(10, 144, 1, 7);
+    const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const SocketAddress here({self, 5000});
+    ASSERT_EQ(::bind(socket.get(), here.get(), here.size), 0);
+    const SocketAddress there({other, 6000});
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_EQ(::sendto(socket.get(), "ping", 4, 0, there.get(), there.size), 4);
+    }
+    EXPECT_TRUE(loop_.run_until([&] { return sink_.packets_.size() >= 100; }));
+    EXPECT_EQ(sink_.packets_.front().size(), 32U);
+    EXPECT_EQ(tun_->stats().rx_packets, 100U);
+
+    PacketBatch batch;
+    batch.push(pool_.copy(udp_packet(other, self, 5000, as_view("pong"))));
+    batch.push(pool_.copy(Bytes{0xff, 1, 2, 3}));
+    tun_->send(std::move(batch));
+    std::array<char, 16> got{};
+    EXPECT_TRUE(loop_.run_until([&] { return ::recv(socket.get(), got.data(), 16, 0) == 4; }));
+    EXPECT_STREQ(got.data(), "pong");
+    EXPECT_EQ(tun_->stats().tx_packets, 1U);
+    EXPECT_EQ(tun_->stats().tx_dropped, 1U) << "what is not IP is refused and counted";
+}
+
+TEST_F(TunTest, AddressesAndRoutesComeAndGo) {
+    ASSERT_TRUE(tun_->add_address(prefix("10.144.1.1/24")));
+    EXPECT_THAT(routes(), testing::HasSubstr("selv0\t0001900A"));  // the network's own route
+    ASSERT_TRUE(tun_->add_route(prefix("192.168.7.0/24"), 65535));
+    EXPECT_THAT(routes(), testing::HasSubstr("selv0\t0007A8C0"));
+    const auto again = tun_->add_route(prefix("192.168.7.0/24"), 65535);
+    ASSERT_FALSE(again);
+    EXPECT_TRUE(again.error().is(Errc::exists)) << again.error().message();
+    EXPECT_TRUE(tun_->remove_route(prefix("192.168.7.0/24"), 65535));
+    EXPECT_THAT(routes(), testing::Not(testing::HasSubstr("0007A8C0")));
+    const auto gone = tun_->remove_route(prefix("192.168.7.0/24"), 65535);
+    ASSERT_FALSE(gone);
+    EXPECT_TRUE(gone.error().is(Errc::not_found)) << gone.error().message();
+    EXPECT_TRUE(tun_->remove_address(prefix("10.144.1.1/24")));
+    EXPECT_THAT(routes(), testing::Not(testing::HasSubstr("0001900A")));
+    EXPECT_TRUE(tun_->add_address(prefix("fd00::1/64")));
+    EXPECT_TRUE(tun_->add_route(prefix("fd01::/64"), 100));
+}
+
+TEST_F(TunTest, TheDeviceGoesWithItsOwner) {
+    ifreq flags{};
+    ASSERT_EQ(request(SIOCGIFFLAGS, flags, "selv0"), 0);
+    tun_.reset();
+    EXPECT_NE(request(SIOCGIFFLAGS, flags, "selv0"), 0);
+    EXPECT_EQ(sink_.closed_, 0);
+}
+
+TEST_F(TunTest, ADeviceThatSomebodyElseDeletesIsReportedOnce) {
+    ASSERT_EQ(std::system("ip link del selv0"), 0);
+    EXPECT_TRUE(loop_.run_until([&] { return sink_.closed_ > 0; }));
+    loop_.settle();
+    EXPECT_EQ(sink_.closed_, 1);
+    PacketBatch batch;
+    batch.push(pool_.copy(Bytes(20, 0x45)));
+    tun_->send(std::move(batch));
+    EXPECT_EQ(tun_->stats().tx_dropped, 1U);
+}
+
+TEST_F(TunTest, BadOptionsAreRefusedWithASentence) {
+    for (const char* name : {"much-too-long-a-name", "a/b", "a b", "x%d"}) {
+        const auto tun = factory_->open({.name = name});
+        ASSERT_FALSE(tun) << name;
+        EXPECT_TRUE(tun.error().is(Errc::bad_argument)) << tun.error().message();
+    }
+    EXPECT_FALSE(factory_->open({.name = "ok0", .mtu = 100}));
+    EXPECT_FALSE(factory_->open({.name = "ok0", .mtu = 9000}));
+    const auto taken = factory_->open({.name = "lo"});
+    ASSERT_FALSE(taken);
+    EXPECT_TRUE(taken.error().is(Errc::in_use)) << taken.error().message();
+}
+
+}  // namespace
+}  // namespace selvage::host
