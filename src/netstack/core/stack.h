@@ -65,6 +65,10 @@ public:
     void tcp_abort(TcpId id) { tcp_.abort(id); }
     void tcp_release(TcpId id) { tcp_.release(id); }
     TcpStatus tcp_status(TcpId id) const { return tcp_.status(id); }
+    // Whether there is a connection between these two, in any state (TIME-WAIT too).
+    bool has_tcp(const Endpoint& local, const Endpoint& remote) const {
+        return tcp_.has(local, remote);
+    }
     // For reports and tests; nullptr when the id is stale.
     const TcpConnection* tcp_connection(TcpId id) const { return tcp_.find(id); }
 

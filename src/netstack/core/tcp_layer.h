@@ -63,6 +63,9 @@ public:
     SocketEvents take_events(TcpId id);
     SocketEvents take_events(ListenerId id);
 
+    bool has(const Endpoint& local, const Endpoint& remote) const {
+        return flows_.contains({local.address, remote.address, local.port, remote.port});
+    }
     bool is_listening(std::uint16_t port) const { return listening_.contains(port); }
     std::size_t connection_count() const { return connections_.size(); }
     std::size_t buffer_bytes() const { return chunks_.in_use() * ChunkPool::kChunkBytes; }

@@ -1,0 +1,26 @@
+// What the packet pipeline is told at the start.
+#pragma once
+
+#include <optional>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "dataplane/flow_table.h"
+
+namespace selvage::dataplane {
+
+// TCP and UDP ports that our stack uses for connections that it opens itself. Above the range from
+// which Linux takes its own (net.ipv4.ip_local_port_range, 32768 to 60999), so that with a TUN
+// device two connections never share a 4-tuple.
+constexpr std::uint16_t kStackPortFirst = 61000;
+constexpr std::uint16_t kStackPortLast = 65535;
+
+struct DataplaneOptions {
+    PeerId my_id;
+    std::optional<Prefix> address;  // our virtual IPv4 address with its network
+    bool latency_first = false;
+    SipKey hash_key;  // random, from the OS
+    FlowTable::Limits flow_limits;
+};
+
+}  // namespace selvage::dataplane

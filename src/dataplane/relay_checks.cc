@@ -1,0 +1,93 @@
+// What relays look at.
+#include "dataplane/relay_checks.h"
+
+#include "packet/ip_headers.h"
+#include "packet/peer_header.h"
+
+namespace selvage::dataplane {
+
+using packet::PacketType;
+using packet::PeerHeader;
+
+namespace {
+
+struct ForeignHeader {
+    le16 header_len;
+    le32 to_peer;
+    le16 name_offset;
+    le16 name_len;
+};
+static_assert(sizeof(ForeignHeader) == 10 && WireStruct<ForeignHeader>);
+
+// Stock nodes read this much of a KcpSource before they look at its length.
+constexpr std::size_t kKcpWrapperBytes = 14;
+
+}  // namespace
+
+bool is_sound_foreign_packet(ByteView payload) {
+    Reader in(payload);
+    ForeignHeader header;
+    ByteView name;
+    if (!in.read(header)) return false;
+    if (header.name_offset != sizeof(header)) return false;
+    if (header.header_len != sizeof(header) + header.name_len) return false;
+    if (!in.read_bytes(header.name_len, name)) return false;
+    return is_utf8(name) && in.left() >= sizeof(PeerHeader);
+}
+
+bool would_harm_stock_node(const packet::PacketBuf& packet) {
+    const auto* header = packet.header<PeerHeader>();
+    const ByteView payload = packet.bytes().subspan(sizeof(PeerHeader));
+    constexpr std::uint8_t kOpaque = packet::flag::kEncrypted | packet::flag::kCompressed;
+    if ((header->flags & kOpaque) != 0) return false;
+    switch (header->packet_type()) {
+        case PacketType::kcp_source:
+            return payload.size() < kKcpWrapperBytes;
+        case PacketType::data: {
+            if (payload.size() < sizeof(packet::Ipv4Header)) return false;
+            const int version = payload[0] >> 4;
+            return version != 4 && version != 6;
+        }
+        default:
+            return false;
+    }
+}
+
+namespace {
+
+bool is_icmp_error(const packet::IpMeta& ip, std::uint8_t type) {
+    if (ip.protocol == static_cast<std::uint8_t>(packet::IpProtocol::icmpv6)) return type < 128;
+    // Unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792).
+    return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+}  // namespace
+
+std::optional<FlowKey> quoted_flow(const packet::IpMeta& ip, ByteView bytes) {
+    if (ip.is_fragment) return std::nullopt;
+    Reader in(bytes.subspan(ip.transport_offset));
+    packet::IcmpHeader icmp;
+    if (!in.read(icmp) || !is_icmp_error(ip, icmp.type)) return std::nullopt;
+    // The quote is cut short, so the whole-packet parser does not apply.
+    packet::Ipv4Header quoted;
+    const ByteView quote = in.rest();
+    if (!in.read(quoted) || (quoted.version_ihl >> 4) != 4) return std::nullopt;
+    const std::size_t header_bytes = quoted.header_bytes();
+    if (header_bytes < sizeof(quoted) || quote.size() < header_bytes) return std::nullopt;
+    struct Ports {
+        be16 source, destination;
+    } ports;
+    Reader transport(quote.subspan(header_bytes));
+    if (!transport.read(ports)) return std::nullopt;
+    const auto protocol = static_cast<packet::IpProtocol>(quoted.protocol);
+    if (protocol != packet::IpProtocol::tcp && protocol != packet::IpProtocol::udp) {
+        return std::nullopt;
+    }
+    return FlowKey{
+        quoted.protocol,
+        {IpAddress::v4(quoted.source), ports.source},
+        {IpAddress::v4(quoted.destination), ports.destination}
+    };
+}
+
+}  // namespace selvage::dataplane

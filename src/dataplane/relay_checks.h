@@ -1,0 +1,28 @@
+// Checks on packets that we relay or classify by what they carry.
+//
+// A relay passes on what it does not understand. But some malformed packets end or disable stock
+// nodes (1-link.md section 9.15, 2-control.md section 11a), also as relays behind us; where the
+// bytes that do it are in the clear, we do not pass them on.
+#pragma once
+
+#include <optional>
+
+#include "base/bytes.h"
+#include "dataplane/flow_table.h"
+#include "packet/packet_buf.h"
+
+namespace selvage::dataplane {
+
+// Whether the payload of a foreign-network packet (1-link.md section 1.7) is what it claims:
+// lengths within the payload, the name UTF-8 and in its place, a whole inner header.
+bool is_sound_foreign_packet(ByteView payload);
+
+// A clear packet, header in front, that must not be relayed: a KcpSource too short for its own
+// header, or data whose IP version is neither 4 nor 6.
+bool would_harm_stock_node(const packet::PacketBuf& packet);
+
+// The flow, seen from us, of the packet that an ICMP error quotes; nothing when it is not an
+// error or quotes something without ports.
+std::optional<FlowKey> quoted_flow(const packet::IpMeta& ip, ByteView bytes);
+
+}  // namespace selvage::dataplane

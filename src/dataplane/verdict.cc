@@ -1,0 +1,44 @@
+// The table of drop reasons.
+#include "dataplane/verdict.h"
+
+#include <numeric>
+
+namespace selvage::dataplane {
+
+const DropReasonInfo& describe(DropReason reason) {
+    static constexpr std::array<DropReasonInfo, kDropReasons> kTable{{
+        {"malformed_header", "a peer packet shorter than its header"},
+        {"malformed_foreign",
+         "a foreign-network packet whose lengths or name are wrong; it would "
+         "stop a stock node, so it is not relayed either"},
+        {"malformed_inner",
+         "a clear packet for another node that would stop or disable a stock "
+         "node"},
+        {"hop_limit", "a packet for another node that has passed too many relays"},
+        {"no_next_hop", "a packet for a node to which no path is known"},
+        {"foreign_unsupported", "a packet of a foreign network, which this node does not serve"},
+        {"local_only_type", "a packet of a type that never leaves a node"},
+        {"unknown_type", "a packet for us of a type that we do not handle"},
+        {"bad_seal", "decryption failed: changed on the way, or another key or algorithm"},
+        {"not_encrypted", "a clear data packet in a network with encryption"},
+        {"bad_compression", "decompression failed or gave another size than announced"},
+        {"not_ip", "a data packet that is not a whole IPv4 or IPv6 packet"},
+        {"bad_source", "the inner source address does not belong to the node that sent it"},
+        {"no_route", "a local packet to an address that no node has"},
+        {"no_receiver", "a packet for an address or protocol that nothing here takes"},
+        {"flow_peer_mismatch",
+         "a segment of a service's connection from another node than its "
+         "caller"},
+        {"flow_limit", "a new connection beyond the limit of tracked flows"},
+        {"unannounced_source", "a packet of this host from an address that is not ours"},
+        {"no_buffer", "no packet buffer was left for a copy"},
+        {"to_self", "a packet from our NIC for our own address"},
+    }};
+    return kTable[static_cast<std::size_t>(reason)];
+}
+
+std::uint64_t DropCounters::total() const {
+    return std::accumulate(counts_.begin(), counts_.end(), std::uint64_t{0});
+}
+
+}  // namespace selvage::dataplane
