@@ -1,0 +1,16 @@
+// A port of our virtual address that this process serves: the claim that takes its connections out
+// of the packet pipeline and the listener that accepts them, taken and released together.
+#pragma once
+
+#include "dataplane/claim_table.h"
+#include "netstack/sockets/overlay_sockets.h"
+#include "rt/stream.h"
+
+namespace selvage::gateway {
+
+// Errors: in_use (another service of this node, or our stack, has the port).
+Result<rt::AcceptorPtr> publish_tcp_port(
+    dataplane::ClaimTable& claims, netstack::OverlaySockets& sockets, std::uint16_t port
+);
+
+}  // namespace selvage::gateway

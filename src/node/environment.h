@@ -1,0 +1,32 @@
+// What a node takes from the world around it: the loop, the operating system, randomness.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "host/sockets.h"
+#include "host/terminal.h"
+#include "host/tun.h"
+#include "packet/packet_buf.h"
+#include "rt/runtime.h"
+
+namespace selvage::node {
+
+// Everything here outlives the node.
+struct NodeEnvironment {
+    rt::Runtime& runtime;
+    packet::PacketPool& pool;  // of the loop; the sockets receive into it
+    host::Sockets& sockets;
+    host::TunFactory* tuns = nullptr;            // none: only no-TUN mode works
+    host::TerminalFactory* terminals = nullptr;  // none: no shells
+    std::string host_name;                       // of this machine
+    std::function<std::vector<IpAddress>()> host_addresses;
+    // Ids, keys of hash tables and nonces. The simulation gives a repeatable source.
+    std::function<void(MutableByteView)> fill_random;
+    Log log;
+};
+
+}  // namespace selvage::node

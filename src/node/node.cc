@@ -1,0 +1,203 @@
+// How a node is put together.
+#include "node/node.h"
+
+#include "base/log.h"
+#include "node/plumbing.h"
+
+namespace selvage::node {
+namespace {
+
+std::uint64_t draw64(const NodeEnvironment& environment) {
+    le64 out;
+    environment.fill_random({reinterpret_cast<std::uint8_t*>(&out), sizeof(out)});
+    return out;
+}
+
+SipKey draw_key(const NodeEnvironment& environment) {
+    return {draw64(environment), draw64(environment)};
+}
+
+PeerId draw_peer_id(const NodeEnvironment& environment) {
+    for (;;) {
+        const PeerId id(static_cast<std::uint32_t>(draw64(environment)));
+        if (id) return id;
+    }
+}
+
+// As stock nodes do: no control characters, at most 32 characters.
+std::string clean_host_name(std::string_view name) {
+    std::string out;
+    for (const char c : name) {
+        if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f && out.size() < 32) out.push_back(c);
+    }
+    return out;
+}
+
+crypto::NonceSource make_nonces(const NodeEnvironment& environment) {
+    std::array<std::uint8_t, 32> seed{};
+    environment.fill_random(seed);
+    crypto::NonceSource nonces(seed);
+    crypto::wipe(seed);
+    return nonces;
+}
+
+dataplane::PayloadCodec make_codec(
+    const config::NodeOptions& options, const NodeEnvironment& environment
+) {
+    const auto algorithm =
+        options.enable_encryption ? options.encryption_algorithm : crypto::CipherAlgorithm::none;
+    auto cipher =
+        crypto::PacketCipher::make(algorithm, options.network_secret, make_nonces(environment));
+    // Checked with the configuration; an OpenSSL without AES-GCM is a broken machine.
+    return {std::move(cipher.value()), environment.pool};
+}
+
+peer::PeerOptions peer_options(const config::NodeOptions& options, PeerId id) {
+    return {
+        .my_id = id,
+        .network_name = options.network_name,
+        .network_digest = crypto::network_digest(options.network_name, options.network_secret)
+    };
+}
+
+route::RouteOptions route_options(
+    const config::NodeOptions& options, PeerId id, const Uuid& instance, const std::string& name
+) {
+    route::RouteOptions out;
+    out.self = id;
+    out.network_name = options.network_name;
+    out.own.hostname = name;
+    out.own.ipv4 = options.ipv4;
+    out.own.instance = instance;
+    return out;
+}
+
+dataplane::DataplaneOptions dataplane_options(
+    const config::NodeOptions& options, const NodeEnvironment& environment, PeerId id
+) {
+    return {
+        .my_id = id,
+        .address = options.ipv4,
+        .latency_first = options.latency_first,
+        .hash_key = draw_key(environment)
+    };
+}
+
+}  // namespace
+
+Node::Node(config::NodeOptions options, NodeEnvironment environment)
+    : options_(std::move(options)),
+      environment_(std::move(environment)),
+      log_(environment_.log.child(options_.instance_name)),
+      my_id_(draw_peer_id(environment_)),
+      instance_id_(options_.instance_id.value_or(
+          Uuid::from_random(draw64(environment_), draw64(environment_))
+      )),
+      host_name_(
+          clean_host_name(options_.hostname.empty() ? environment_.host_name : options_.hostname)
+      ),
+      failed_(environment_.runtime),
+      peer_plumbing_(std::make_unique<PeerPlumbing>(*this)),
+      peers_(
+          peer_options(options_, my_id_), environment_.runtime, environment_.pool, *peer_plumbing_,
+          log_.child("peer")
+      ),
+      forwarder_(
+          dataplane_options(options_, environment_, my_id_), make_codec(options_, environment_),
+          environment_.runtime, peers_
+      ),
+      rpc_plumbing_(std::make_unique<RpcPlumbing>(*this)),
+      rpc_(
+          environment_.runtime, environment_.pool, *rpc_plumbing_, rpc_services_, my_id_, {},
+          log_.child("rpc")
+      ),
+      routes_(
+          environment_.runtime, rpc_, rpc_services_,
+          route_options(options_, my_id_, instance_id_, host_name_), log_.child("route")
+      ),
+      stack_(stack_options(), environment_.pool, {draw_key(environment_), draw_key(environment_)}),
+      stack_plumbing_(std::make_unique<StackPlumbing>(*this)),
+      overlay_(environment_.runtime, stack_, *stack_plumbing_),
+      connect_options_{
+          .peers = options_.peers,
+          .listeners = options_.listeners,
+          .enable_ipv6 = options_.enable_ipv6
+      },
+      transports_(environment_.runtime, environment_.sockets, environment_.pool, {}, log_),
+      listeners_(
+          connect_options_, transports_, peers_,
+          [this](const IpAddress& remote) { return refuse_underlay(remote); }, log_.child("listen")
+      ),
+      connectors_(connect_options_, transports_, peers_, log_.child("connect")),
+      view_(mesh_facts(), forwarder_),
+      dialer_(environment_.sockets, overlay_, [this] { return routes_.table(); }),
+      publisher_(forwarder_.claims(), overlay_, options_.ipv4.has_value()),
+      host_ports_(environment_.sockets),
+      shells_(
+          environment_.terminals == nullptr ? std::nullopt
+                                            : std::optional<Shells>(*environment_.terminals)
+      ),
+      services_(
+          {.runtime = environment_.runtime,
+           .log = log_.child("service"),
+           .node = view_,
+           .dialer = dialer_,
+           .ports = publisher_,
+           .host_listener = &host_ports_,
+           .terminals = shells_ ? &*shells_ : nullptr},
+          options_.services
+      ),
+      scope_(environment_.runtime, log_) {}
+
+Node::~Node() = default;
+
+netstack::StackOptions Node::stack_options() {
+    netstack::StackOptions out;
+    out.mtu = static_cast<std::uint16_t>(options_.effective_mtu());
+    out.ephemeral_first = dataplane::kStackPortFirst;
+    out.ephemeral_last = dataplane::kStackPortLast;
+    out.may_use_port = [this](packet::IpProtocol protocol, std::uint16_t port) {
+        return !forwarder_.claims().has(static_cast<std::uint8_t>(protocol), port) &&
+               !forwarder_.kernel_uses(protocol, port);
+    };
+    return out;
+}
+
+MeshView::Facts Node::mesh_facts() {
+    return {
+        .network = options_.network_name,
+        .address = options_.ipv4,
+        .routes = [this] { return routes_.table(); },
+        .listeners = [this] { return own_listeners(); },
+        .host_addresses = environment_.host_addresses
+    };
+}
+
+std::string Node::device_name() const {
+    return tun_port_ ? tun_port_->device().name() : "";
+}
+
+std::vector<Endpoint> Node::own_listeners() const {
+    std::vector<Endpoint> out;
+    for (const tunnel::Url& url : listeners_.urls()) {
+        if (auto address = IpAddress::parse(url.host)) out.push_back({*address, url.port});
+    }
+    for (const edge::ServiceInfo& service : services_.services()) {
+        if (!service.enabled) continue;
+        if (options_.ipv4) out.push_back({options_.ipv4->address, service.port});
+        if (service.listen_host) out.push_back(*service.listen_host);
+    }
+    if (options_.rpc_portal) out.push_back(*options_.rpc_portal);
+    return out;
+}
+
+bool Node::refuse_underlay(const IpAddress& remote) const {
+    return !remote.is_loopback() && options_.ipv4 && options_.ipv4->contains(remote);
+}
+
+void Node::on_device_lost(const Error& reason) {
+    failure_ = reason.with("the TUN device is gone");
+    failed_.notify();
+}
+
+}  // namespace selvage::node

@@ -1,0 +1,118 @@
+// Node: one instance of Selvage, built from all modules, started, stopped and asked how it is.
+//
+// Members stand in dependency order, so construction and destruction order are the declaration
+// order; start() and stop() are in start.cc and read as a table of contents. Everything is used on
+// one loop.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/options.h"
+#include "connect/connectors.h"
+#include "connect/listeners.h"
+#include "dataplane/forwarder.h"
+#include "dataplane/tun_port.h"
+#include "edge/service_host.h"
+#include "netstack/core/stack.h"
+#include "netstack/sockets/overlay_sockets.h"
+#include "node/environment.h"
+#include "node/service_ports.h"
+#include "peer/peer_table.h"
+#include "route/route_service.h"
+#include "rpc/endpoint.h"
+#include "rt/scope.h"
+
+namespace selvage::node {
+
+class Node {
+public:
+    // Precondition: the options were checked by config. Does nothing yet.
+    Node(config::NodeOptions options, NodeEnvironment environment);
+    ~Node();  // Precondition: never started, or stop() has finished
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    // Binds, creates the device, takes the service ports and begins to dial. On an error what was
+    // started is undone by stop(), which must be called in either case.
+    rt::Task<Result<>> start();
+    // The start backwards; services get two seconds' grace. Idempotent.
+    rt::Task<> stop();
+    // Set when the node cannot go on (its TUN device was deleted); the owner then stops it.
+    const std::optional<Error>& failure() const { return failure_; }
+    rt::Event& failed() { return failed_; }
+
+    PeerId id() const { return my_id_; }
+    const Uuid& instance_id() const { return instance_id_; }
+    const std::string& host_name() const { return host_name_; }
+    const config::NodeOptions& options() const { return options_; }
+    TimePoint started_at() const { return started_at_; }
+    std::string device_name() const;  // of the TUN device; empty without one
+
+    peer::PeerTable& peers() { return peers_; }
+    route::RouteService& routes() { return routes_; }
+    rpc::RpcEndpoint& rpc() { return rpc_; }
+    dataplane::Forwarder& forwarder() { return forwarder_; }
+    netstack::Stack& stack() { return stack_; }
+    netstack::OverlaySockets& overlay() { return overlay_; }
+    edge::ServiceHost& services() { return services_; }
+    edge::Dialer& dialer() { return dialer_; }
+    const edge::NodeView& view() const { return view_; }
+    connect::Connectors& connectors() { return connectors_; }
+    connect::Listeners& listeners() { return listeners_; }
+
+private:
+    // Join modules that do not know each other.
+    class PeerPlumbing;
+    class RpcPlumbing;
+    class StackPlumbing;
+
+    netstack::StackOptions stack_options();
+    MeshView::Facts mesh_facts();
+    Result<> open_device();
+    rt::Task<> follow_routes();
+    rt::Task<> keep_house();
+    std::vector<Endpoint> own_listeners() const;
+    bool refuse_underlay(const IpAddress& remote) const;
+    void on_device_lost(const Error& reason);
+
+    config::NodeOptions options_;
+    NodeEnvironment environment_;
+    Log log_;
+    PeerId my_id_;
+    Uuid instance_id_;
+    std::string host_name_;
+    TimePoint started_at_{};
+    bool started_ = false;
+    std::optional<Error> failure_;
+    rt::Event failed_;
+
+    std::unique_ptr<PeerPlumbing> peer_plumbing_;
+    peer::PeerTable peers_;
+    dataplane::Forwarder forwarder_;
+    std::unique_ptr<RpcPlumbing> rpc_plumbing_;
+    rpc::ServiceTable rpc_services_;
+    rpc::RpcEndpoint rpc_;
+    route::RouteService routes_;
+    netstack::Stack stack_;
+    std::unique_ptr<StackPlumbing> stack_plumbing_;
+    netstack::OverlaySockets overlay_;
+    dataplane::NullPort null_port_;
+    std::unique_ptr<dataplane::TunPort> tun_port_;
+
+    connect::ConnectOptions connect_options_;
+    tunnel::TransportContext transports_;
+    connect::Listeners listeners_;
+    connect::Connectors connectors_;
+
+    MeshView view_;
+    ServiceDialer dialer_;
+    MeshPublisher publisher_;
+    HostPorts host_ports_;
+    std::optional<Shells> shells_;
+    edge::ServiceHost services_;
+    rt::TaskScope scope_;
+};
+
+}  // namespace selvage::node

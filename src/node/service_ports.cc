@@ -1,0 +1,99 @@
+// Adapters between edge and the modules of the mesh and of the host.
+#include "node/service_ports.h"
+
+#include "gateway/published_port.h"
+
+namespace selvage::node {
+namespace {
+
+// Services add their own, shorter limits; this one ends what they forgot.
+constexpr Duration kDialLimit = std::chrono::seconds(30);
+
+class HostTerminal final : public edge::Terminal {
+public:
+    explicit HostTerminal(host::TerminalPtr inner) : inner_(std::move(inner)) {}
+    rt::Stream& stream() override { return inner_->stream(); }
+    void resize(edge::TerminalSize size) override {
+        inner_->resize({.columns = size.columns, .rows = size.rows});
+    }
+    void interrupt() override { inner_->interrupt(); }
+    rt::Task<int> wait() override { return inner_->wait(); }
+
+private:
+    host::TerminalPtr inner_;
+};
+
+}  // namespace
+
+std::optional<edge::MemberInfo> MeshView::who_is(const Endpoint& remote, const Endpoint& local)
+    const {
+    constexpr auto kTcp = static_cast<std::uint8_t>(packet::IpProtocol::tcp);
+    const PeerId peer = forwarder_.peer_of_flow(kTcp, local, remote);
+    if (!peer) return std::nullopt;
+    const auto routes = facts_.routes();
+    const route::RouteEntry* entry = routes->find(peer);
+    if (entry == nullptr) return std::nullopt;
+    return edge::MemberInfo{
+        .peer = peer,
+        .host_name = entry->record->hostname,
+        .instance = entry->record->instance.value_or(Uuid{}),
+        .network = facts_.network
+    };
+}
+
+std::vector<IpAddress> MeshView::own_addresses() const {
+    std::vector<IpAddress> out = facts_.host_addresses();
+    if (facts_.address) out.push_back(facts_.address->address);
+    return out;
+}
+
+bool MeshView::in_mesh(const IpAddress& address) const {
+    if (facts_.address && facts_.address->contains(address)) return true;
+    return facts_.routes()->peer_for(address).has_value();
+}
+
+rt::Task<Result<rt::StreamPtr>> ServiceDialer::dial_mesh(Endpoint to) {
+    return overlay_.dial_tcp(to, kDialLimit);
+}
+
+rt::Task<Result<rt::StreamPtr>> ServiceDialer::dial_host(Endpoint to) {
+    return sockets_.connect_tcp(to);
+}
+
+rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name) {
+    // Host names of the mesh first: a resolver outside cannot know them, and must not be able to
+    // send a caller elsewhere.
+    std::vector<IpAddress> members;
+    const auto routes = routes_();
+    for (const route::RouteEntry& entry : routes->entries()) {
+        const route::PeerRecord& record = *entry.record;
+        if (record.hostname == name && record.ipv4) members.push_back(record.ipv4->address);
+    }
+    if (!members.empty()) co_return members;
+    co_return co_await sockets_.resolve(std::move(name));
+}
+
+Result<rt::AcceptorPtr> MeshPublisher::publish(std::uint16_t port) {
+    if (!has_address_) {
+        return Error(Errc::bad_argument, "this node has no virtual address; set ipv4 (-i)");
+    }
+    return gateway::publish_tcp_port(claims_, overlay_, port);
+}
+
+Result<rt::AcceptorPtr> HostPorts::listen(Endpoint at) {
+    return sockets_.listen_tcp(at, {});
+}
+
+Result<std::unique_ptr<edge::Terminal>> Shells::open(const edge::TerminalRequest& request) {
+    auto terminal = factory_.open(
+        {.account = request.account.account,
+         .program = request.account.shell,
+         .term = request.term,
+         .size = {.columns = request.size.columns, .rows = request.size.rows},
+         .allow_root = request.account.allow_root}
+    );
+    if (!terminal) return std::move(terminal).error();
+    return std::make_unique<HostTerminal>(std::move(*terminal));
+}
+
+}  // namespace selvage::node

@@ -1,0 +1,93 @@
+// What the services of edge ask for, answered by the parts of this node. Each class is one of
+// edge's interfaces over one or two modules below; nothing is decided here.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "dataplane/forwarder.h"
+#include "edge/node_view.h"
+#include "edge/terminal.h"
+#include "host/sockets.h"
+#include "host/terminal.h"
+#include "netstack/sockets/overlay_sockets.h"
+#include "route/route_table.h"
+
+namespace selvage::node {
+
+class MeshView final : public edge::NodeView {
+public:
+    struct Facts {
+        std::string network;
+        std::optional<Prefix> address;
+        // Read at each question: both change while the node runs.
+        std::function<std::shared_ptr<const route::RouteTable>()> routes;
+        std::function<std::vector<Endpoint>()> listeners;
+        std::function<std::vector<IpAddress>()> host_addresses;
+    };
+    MeshView(Facts facts, dataplane::Forwarder& forwarder)
+        : facts_(std::move(facts)), forwarder_(forwarder) {}
+
+    std::optional<edge::MemberInfo> who_is(const Endpoint& remote, const Endpoint& local)
+        const override;
+    std::vector<IpAddress> own_addresses() const override;
+    std::vector<Endpoint> own_listeners() const override { return facts_.listeners(); }
+    bool in_mesh(const IpAddress& address) const override;
+
+private:
+    Facts facts_;
+    dataplane::Forwarder& forwarder_;
+};
+
+class ServiceDialer final : public edge::Dialer {
+public:
+    ServiceDialer(
+        host::Sockets& sockets, netstack::OverlaySockets& overlay,
+        std::function<std::shared_ptr<const route::RouteTable>()> routes
+    )
+        : sockets_(sockets), overlay_(overlay), routes_(std::move(routes)) {}
+
+    rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override;
+    rt::Task<Result<rt::StreamPtr>> dial_host(Endpoint to) override;
+    rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) override;
+
+private:
+    host::Sockets& sockets_;
+    netstack::OverlaySockets& overlay_;
+    std::function<std::shared_ptr<const route::RouteTable>()> routes_;
+};
+
+class MeshPublisher final : public edge::PortPublisher {
+public:
+    MeshPublisher(
+        dataplane::ClaimTable& claims, netstack::OverlaySockets& overlay, bool has_address
+    )
+        : claims_(claims), overlay_(overlay), has_address_(has_address) {}
+    Result<rt::AcceptorPtr> publish(std::uint16_t port) override;
+
+private:
+    dataplane::ClaimTable& claims_;
+    netstack::OverlaySockets& overlay_;
+    bool has_address_;
+};
+
+class HostPorts final : public edge::HostListener {
+public:
+    explicit HostPorts(host::Sockets& sockets) : sockets_(sockets) {}
+    Result<rt::AcceptorPtr> listen(Endpoint at) override;
+
+private:
+    host::Sockets& sockets_;
+};
+
+class Shells final : public edge::TerminalSpawner {
+public:
+    explicit Shells(host::TerminalFactory& factory) : factory_(factory) {}
+    Result<std::unique_ptr<edge::Terminal>> open(const edge::TerminalRequest& request) override;
+
+private:
+    host::TerminalFactory& factory_;
+};
+
+}  // namespace selvage::node

@@ -1,0 +1,93 @@
+// Starting and stopping a node: a table of contents.
+#include "node/node.h"
+#include "node/plumbing.h"
+
+namespace selvage::node {
+namespace {
+
+// Flows age and latencies are passed on in steps of this.
+constexpr Duration kHousekeeping = std::chrono::seconds(1);
+
+}  // namespace
+
+rt::Task<Result<>> Node::start() {
+    started_ = true;
+    started_at_ = environment_.runtime.now();
+
+    // Our address, and who takes what arrives for it.
+    if (auto opened = open_device(); !opened) co_return opened;
+    // Routes: from now on we have a table, with only ourselves in it.
+    routes_.start();
+    // Connections: accept, then dial.
+    if (auto listening = listeners_.start(); !listening) co_return listening;
+    connectors_.start();
+    // Services at our address. One that cannot start is reported and does not stop the others.
+    if (auto served = services_.start(); !served) {
+        log_.error("a service did not start", "reason=\"{}\"", served.error().message());
+    }
+    scope_.spawn("follow routes", follow_routes());
+    scope_.spawn("housekeeping", keep_house());
+
+    log_.info(
+        "node up", "network=\"{}\" address={} peer_id={} hostname=\"{}\" device={}",
+        printable(options_.network_name), options_.ipv4 ? options_.ipv4->to_string() : "none",
+        my_id_, printable(host_name_), tun_port_ ? device_name() : "none"
+    );
+    co_return Result<>{};
+}
+
+rt::Task<> Node::stop() {
+    if (!std::exchange(started_, false)) co_return;
+    co_await scope_.close();
+    co_await services_.stop();
+    co_await connectors_.close();
+    co_await listeners_.close();
+    co_await routes_.stop();
+    co_await rpc_.close();
+    co_await peers_.close();
+    co_await transports_.tasks.close();
+    tun_port_.reset();
+    log_.info("node down");
+}
+
+Result<> Node::open_device() {
+    dataplane::NicPort* nic = &null_port_;
+    if (options_.ipv4) stack_.set_addresses({*options_.ipv4});
+    if (!options_.no_tun && options_.ipv4) {
+        if (environment_.tuns == nullptr) {
+            return Error(Errc::unsupported, "no TUN devices on this system; use --no-tun");
+        }
+        auto tun =
+            environment_.tuns->open({.name = options_.dev_name, .mtu = options_.effective_mtu()});
+        if (!tun) return std::move(tun).error();
+        if (auto added = (*tun)->add_address(*options_.ipv4); !added) return added;
+        tun_port_ = std::make_unique<dataplane::TunPort>(
+            std::move(*tun), forwarder_, [this](const Error& reason) { on_device_lost(reason); },
+            log_.child("tun")
+        );
+        nic = tun_port_.get();
+    }
+    forwarder_.attach(*stack_plumbing_, *nic, *rpc_plumbing_);
+    if (tun_port_) tun_port_->start();
+    return {};
+}
+
+rt::Task<> Node::follow_routes() {
+    for (;;) {
+        forwarder_.set_routes(routes_.table());
+        co_await routes_.changed().wait();
+    }
+}
+
+rt::Task<> Node::keep_house() {
+    for (;;) {
+        co_await rt::sleep_for(environment_.runtime, kHousekeeping);
+        forwarder_.sweep();
+        for (const PeerId neighbour : peers_.neighbours()) {
+            if (auto latency = peers_.latency(neighbour))
+                routes_.neighbour_latency(neighbour, *latency);
+        }
+    }
+}
+
+}  // namespace selvage::node
