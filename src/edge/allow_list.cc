@@ -46,6 +46,16 @@ bool rule_matches(const AllowRule& rule, const Caller& caller) {
 
 }  // namespace
 
+std::string to_text(const AllowRule& rule) {
+    if (const auto* prefix = std::get_if<Prefix>(&rule)) {
+        const bool one = prefix->length == prefix->address.bits();
+        return one ? prefix->address.to_string() : prefix->to_string();
+    }
+    if (const auto* peer = std::get_if<PeerId>(&rule)) return fmt::format("{}", *peer);
+    if (const auto* host = std::get_if<HostName>(&rule)) return host->name;
+    return "any-member";
+}
+
 Result<AllowRule> AllowList::parse_rule(std::string_view text) {
     if (text == "any-member") return AllowRule{AnyMember{}};
     if (text.starts_with("key:")) {

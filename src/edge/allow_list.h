@@ -31,6 +31,9 @@ struct HostName {
 };
 using AllowRule = std::variant<AnyMember, HostName, PeerId, Prefix>;
 
+// As it is written in a configuration.
+std::string to_text(const AllowRule& rule);
+
 class AllowList {
 public:
     static Result<AllowRule> parse_rule(std::string_view text);

@@ -1,0 +1,83 @@
+// Writes options back, secrets excepted.
+#include "config/describe.h"
+
+#include <fmt/format.h>
+
+#include "edge/allow_list.h"
+
+namespace selvage::config {
+namespace {
+
+// A TOML string: quotes, backslashes and control characters escaped.
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (byte < 0x20 || byte == 0x7f) {
+            out += fmt::format("\\u{:04x}", byte);
+        } else {
+            out += c;
+        }
+    }
+    return out + "\"";
+}
+
+std::string quoted_list(const std::vector<std::string>& texts) {
+    std::string out;
+    for (const std::string& text : texts) {
+        if (!out.empty()) out += ", ";
+        out += quoted(text);
+    }
+    return "[" + out + "]";
+}
+
+void describe_service(const edge::ServiceOptions& service, std::string& out) {
+    if (!service.enabled) return;
+    std::vector<std::string> allow;
+    for (const edge::AllowRule& rule : service.allow.rules()) {
+        allow.push_back(edge::to_text(rule));
+    }
+    out += fmt::format(
+        "\n[service.{}]\nenabled = true\nport = {}\n", service.spec->name, service.port
+    );
+    out += fmt::format("allow = {}\n", quoted_list(allow));
+    if (service.listen_host) {
+        out += fmt::format("listen_host = {}\n", quoted(service.listen_host->to_string()));
+    }
+}
+
+}  // namespace
+
+std::string describe(const NodeOptions& options) {
+    std::string out = fmt::format("instance_name = {}\n", quoted(options.instance_name));
+    if (!options.hostname.empty()) {
+        out += fmt::format("hostname = {}\n", quoted(options.hostname));
+    }
+    if (options.instance_id) {
+        out += fmt::format("instance_id = {}\n", quoted(options.instance_id->to_string()));
+    }
+    if (options.ipv4) out += fmt::format("ipv4 = {}\n", quoted(options.ipv4->to_string()));
+    std::vector<std::string> listeners;
+    for (const tunnel::Url& url : options.listeners)
+        listeners.push_back(url.to_string());
+    out += fmt::format("listeners = {}\n", quoted_list(listeners));
+    out += fmt::format("\n[network_identity]\nnetwork_name = {}\n", quoted(options.network_name));
+    for (const tunnel::Url& url : options.peers) {
+        out += fmt::format("\n[[peer]]\nuri = {}\n", quoted(url.to_string()));
+    }
+    out += fmt::format(
+        "\n[flags]\nno_tun = {}\ndev_name = {}\nmtu = {}\nenable_encryption = {}\n"
+        "encryption_algorithm = {}\nenable_ipv6 = {}\nlatency_first = {}\n",
+        options.no_tun, quoted(options.dev_name), options.mtu, options.enable_encryption,
+        quoted(crypto::cipher_name(options.encryption_algorithm)), options.enable_ipv6,
+        options.latency_first
+    );
+    for (const edge::ServiceOptions& service : options.services)
+        describe_service(service, out);
+    return out;
+}
+
+}  // namespace selvage::config

@@ -1,0 +1,313 @@
+// The keys of EasyTier that we serve, and our own.
+#include "config/read_options.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "config/reference_keys.h"
+#include "edge/service.h"
+#include "tunnel/transport.h"
+
+namespace selvage::config {
+namespace {
+
+constexpr std::size_t kHostnameMax = 32;    // characters; what the reference cuts to
+constexpr std::size_t kDeviceNameMax = 15;  // the kernel's limit
+constexpr std::size_t kNetworkNameMax = 255;
+constexpr std::size_t kInstanceNameMax = 64;
+// IPv4 needs 576; a buffer block has room for 1,500 and every header around it.
+constexpr std::int64_t kMtuLeast = 576;
+constexpr std::int64_t kMtuMost = 1500;
+
+// Without control characters, and cut.
+std::string clean_hostname(std::string_view text) {
+    std::string out;
+    std::size_t characters = 0;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) continue;
+        const bool continues = (byte & 0xc0) == 0x80;
+        if (!continues && ++characters > kHostnameMax) break;
+        out.push_back(c);
+    }
+    return out;
+}
+
+// As in a message: `true`, `7`, `"text"`.
+std::string value_text(const OptionValue& value) {
+    if (const auto* flag = value.get<bool>()) return *flag ? "true" : "false";
+    if (const auto* number = value.get<std::int64_t>()) return fmt::format("{}", *number);
+    if (const auto* text = value.get<std::string>()) return printable(*text, 64);
+    return "...";
+}
+
+bool is_off(const OptionValue& value) {
+    if (const auto* flag = value.get<bool>()) return !*flag;
+    if (const auto* text = value.get<std::string>()) return text->empty();
+    if (const auto* list = value.get<OptionList>()) return list->empty();
+    if (const auto* table = value.get<OptionTable>()) return table->empty();
+    return false;
+}
+
+bool listed(std::string_view accepted, std::string_view value) {
+    if (accepted == "*") return true;
+    for (;;) {
+        const auto bar = accepted.find('|');
+        if (accepted.substr(0, bar) == value) return true;
+        if (bar == std::string_view::npos) return false;
+        accepted.remove_prefix(bar + 1);
+    }
+}
+
+bool has_type(const OptionValue& value, FlagType type) {
+    const bool is_number = value.get<std::int64_t>() != nullptr;
+    const bool is_text = value.get<std::string>() != nullptr;
+    switch (type) {
+        case FlagType::boolean:
+            return value.get<bool>() != nullptr;
+        case FlagType::number: {
+            if (is_number) return true;
+            const auto* text = value.get<std::string>();
+            return text != nullptr && !text->empty() &&
+                   std::all_of(text->begin(), text->end(), [](char c) {
+                       return c >= '0' && c <= '9';
+                   });
+        }
+        case FlagType::text:
+            return is_text || is_number;
+    }
+    return false;
+}
+
+// [flags] allows camelCase beside snake_case; from here on there is only snake_case.
+OptionTable in_snake_case(const OptionTable& table) {
+    OptionTable out;
+    for (const auto& entry : table.entries()) {
+        std::string key;
+        for (const char c : entry.key) {
+            if (c >= 'A' && c <= 'Z') {
+                key.push_back('_');
+                key.push_back(static_cast<char>(c - 'A' + 'a'));
+            } else {
+                key.push_back(c);
+            }
+        }
+        out.set(key, entry.value);
+    }
+    return out;
+}
+
+void read_flags(
+    const OptionTable& table, const SourcePos& at, NodeOptions& options,
+    std::vector<OptionProblem>& problems
+) {
+    const OptionTable snake = in_snake_case(table);
+    OptionReader in(snake, "flags", at, problems);
+    options.no_tun = in.boolean("no_tun", options.no_tun);
+    options.dev_name = in.text("dev_name", "");
+    if (options.dev_name.size() > kDeviceNameMax ||
+        options.dev_name.find_first_of("/ \t") != std::string::npos) {
+        in.problem("dev_name", "must have at most 15 characters, without spaces or slashes");
+    }
+    options.mtu = static_cast<unsigned>(in.integer("mtu", options.mtu, kMtuLeast, kMtuMost));
+    options.enable_encryption = in.boolean("enable_encryption", options.enable_encryption);
+    options.enable_ipv6 = in.boolean("enable_ipv6", options.enable_ipv6);
+    options.latency_first = in.boolean("latency_first", options.latency_first);
+    const std::string cipher = in.text("encryption_algorithm", "aes-gcm");
+    if (auto algorithm = crypto::cipher_from_name(cipher)) {
+        options.encryption_algorithm = *algorithm;
+    } else {
+        in.problem(
+            "encryption_algorithm",
+            fmt::format(
+                "\"{}\" is not one of: aes-gcm, aes-256-gcm, chacha20, xor", printable(cipher, 32)
+            )
+        );
+    }
+    for (const FlagRule& rule : flag_rules()) {
+        const OptionValue* value = in.take(rule.key);
+        if (value == nullptr) continue;
+        if (!has_type(*value, rule.type)) {
+            in.problem(rule.key, fmt::format("has the wrong type: {}", value->kind()));
+        } else if (!listed(rule.accepted, value_text(*value))) {
+            in.problem(
+                rule.key,
+                fmt::format(
+                    "`{} = {}` is not supported yet: {}", rule.key, value_text(*value), rule.why
+                )
+            );
+        }
+    }
+    in.finish();
+}
+
+void read_network(OptionReader& document, NodeOptions& options) {
+    const OptionTable* table = document.table("network_identity");
+    if (table == nullptr) return;
+    OptionReader in(
+        *table, "network_identity", document.position_of("network_identity"), document.problems()
+    );
+    if (table->find("network_name") == nullptr) {
+        in.problem("network_name", "is missing: every network has a name");
+        in.take("network_name");
+    } else {
+        options.network_name = in.text("network_name", options.network_name);
+        if (options.network_name.empty() || options.network_name.size() > kNetworkNameMax) {
+            in.problem("network_name", "must have 1 to 255 bytes");
+        }
+    }
+    options.network_secret = crypto::SecretText(in.text("network_secret", ""));
+    in.finish();
+}
+
+void read_address(OptionReader& in, NodeOptions& options) {
+    const std::string text = in.text("ipv4", "");
+    if (text.empty()) return;
+    const auto parsed = Prefix::parse(text, 24);
+    if (!parsed || !parsed->address.is_v4()) {
+        in.problem("ipv4", "must be an IPv4 address with its network, as \"10.144.1.1/24\"");
+        return;
+    }
+    Prefix address = *parsed;
+    // What a /32 means to the reference: somebody forgot the network.
+    if (address.length == 32) address.length = 24;
+    const IpAddress& own = address.address;
+    const bool network_end =
+        address.length < 31 && (own == address.network() || own == address.last());
+    if (own.is_unspecified() || own.is_loopback() || own.is_multicast() ||
+        own.is_limited_broadcast() || network_end || address.length == 0) {
+        in.problem("ipv4", fmt::format("{} cannot be the address of a node", address));
+        return;
+    }
+    options.ipv4 = address;
+}
+
+void read_listeners(OptionReader& in, NodeOptions& options) {
+    for (const auto& [text, at] : in.texts("listeners")) {
+        auto urls = tunnel::listener_urls(text);
+        if (!urls) {
+            in.problem("listeners", at, urls.error().message());
+            continue;
+        }
+        options.listeners.insert(options.listeners.end(), urls->begin(), urls->end());
+    }
+}
+
+void read_peers(OptionReader& document, NodeOptions& options) {
+    for (const auto& [table, at] : document.tables("peer")) {
+        OptionReader in(*table, "peer", at, document.problems());
+        const std::string text = in.text("uri", "");
+        if (table->find("uri") == nullptr) {
+            in.problem("uri", at, "is missing: write uri = \"tcp://host:11010\"");
+        } else if (auto url = tunnel::Url::parse(text); !url) {
+            in.problem("uri", url.error().message());
+        } else if (tunnel::find_transport(url->scheme) == nullptr) {
+            in.problem("uri", tunnel::unknown_scheme(url->scheme).message());
+        } else {
+            options.peers.push_back(std::move(*url));
+        }
+        if (in.take("peer_public_key") != nullptr) {
+            in.problem("peer_public_key", "is not supported yet: there is no secure mode");
+        }
+        in.finish();
+    }
+}
+
+void read_instance(OptionReader& in, NodeOptions& options) {
+    options.instance_name = in.text("instance_name", options.instance_name);
+    if (options.instance_name.empty() || options.instance_name.size() > kInstanceNameMax) {
+        in.problem("instance_name", "must have 1 to 64 characters");
+    }
+    options.hostname = clean_hostname(in.text("hostname", ""));
+    if (in.take("instance_id") != nullptr) {
+        if (auto id = Uuid::parse(in.text("instance_id", ""))) {
+            options.instance_id = *id;
+        } else {
+            in.problem("instance_id", "must be a UUID");
+        }
+    }
+}
+
+void read_services(OptionReader& document, NodeOptions& options) {
+    const OptionTable* table = document.table("service");
+    std::vector<std::string> names;
+    for (const edge::ServiceSpec* spec : edge::service_table()) {
+        names.emplace_back(spec->name);
+        const OptionValue* value = table == nullptr ? nullptr : table->find(spec->name);
+        const OptionTable* own = value == nullptr ? nullptr : value->get<OptionTable>();
+        if (own != nullptr) {
+            options.services.push_back(
+                edge::read_service_options(*spec, *own, value->at(), document.problems())
+            );
+            continue;
+        }
+        options.services.push_back(edge::default_options(*spec));
+        if (value == nullptr) continue;
+        document.problems().push_back(
+            {value->at(), fmt::format("service.{}", spec->name), "must be a table of options"}
+        );
+    }
+    if (table == nullptr) return;
+    for (const auto& entry : table->entries()) {
+        if (edge::find_service(entry.key) != nullptr) continue;
+        const std::string near = nearest_name(entry.key, names);
+        document.problems().push_back(
+            {entry.value.at(), fmt::format("service.{}", printable(entry.key, 64)),
+             near.empty() ? fmt::format("is no service; there are: {}", fmt::join(names, ", "))
+                          : fmt::format("is no service; did you mean `{}`?", near)}
+        );
+    }
+    // Two services cannot have the same port.
+    for (auto a = options.services.begin(); a != options.services.end(); ++a) {
+        for (auto b = options.services.begin(); b != a; ++b) {
+            if (!a->enabled || !b->enabled || a->port != b->port) continue;
+            document.problems().push_back(
+                {document.position_of("service"), fmt::format("service.{}.port", a->spec->name),
+                 fmt::format("{} is the port of service {}, too", a->port, b->spec->name)}
+            );
+        }
+    }
+}
+
+// What is the reference's and not served: accepted only where it is off.
+void refuse_unsupported(OptionReader& in) {
+    for (const DocumentRule& rule : document_rules()) {
+        const OptionValue* value = in.take(rule.key);
+        if (value == nullptr || is_off(*value)) continue;
+        in.problem(rule.key, fmt::format("`{}` is not supported yet: {}", rule.key, rule.why));
+    }
+    if (const OptionTable* secure = in.table("secure_mode")) {
+        const OptionValue* enabled = secure->find("enabled");
+        if (enabled == nullptr || !is_off(*enabled)) {
+            in.problem("secure_mode", "`secure_mode` is not supported yet");
+        }
+    }
+    if (const OptionTable* source = in.table("source")) {
+        const OptionValue* owner = source->find("source");
+        const auto* text = owner == nullptr ? nullptr : owner->get<std::string>();
+        if (text == nullptr || *text != "user") {
+            in.problem("source", "`source` is not supported yet but with the value \"user\"");
+        }
+    }
+}
+
+}  // namespace
+
+NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>& problems) {
+    NodeOptions options;
+    OptionReader in(document, "", {}, problems);
+    read_instance(in, options);
+    read_network(in, options);
+    read_address(in, options);
+    read_listeners(in, options);
+    read_peers(in, options);
+    if (const OptionTable* flags = in.table("flags")) {
+        read_flags(*flags, in.position_of("flags"), options, problems);
+    }
+    read_services(in, options);
+    refuse_unsupported(in);
+    in.finish();
+    return options;
+}
+
+}  // namespace selvage::config
