@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "edge/allow_list.h"
-
 namespace selvage::config {
 namespace {
 

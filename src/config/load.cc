@@ -1,9 +1,9 @@
 // Reading files, merging the command line into them, and reporting what is wrong.
 #include "config/load.h"
 
-#include <algorithm>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -161,12 +161,13 @@ private:
 
 Error describe_problems(const std::vector<OptionProblem>& problems, std::string_view file) {
     // In the order of the file, however the keys were read.
-    std::vector<OptionProblem> sorted = problems;
-    std::ranges::stable_sort(sorted, {}, [](const OptionProblem& problem) {
-        return std::pair(problem.at.line, problem.at.column);
-    });
+    std::multimap<std::pair<std::uint32_t, std::uint32_t>, const OptionProblem*> sorted;
+    for (const OptionProblem& problem : problems) {
+        sorted.emplace(std::pair(problem.at.line, problem.at.column), &problem);
+    }
     std::string text;
-    for (const OptionProblem& problem : sorted) {
+    for (const auto& [place, entry] : sorted) {
+        const OptionProblem& problem = *entry;
         if (!text.empty()) text += '\n';
         text += problem.at.to_string(file);
         if (!problem.key.empty()) text += ": " + printable(problem.key, 128);

@@ -5,8 +5,6 @@
 
 #include "base/log.h"
 #include "config/reference_keys.h"
-#include "edge/service.h"
-#include "tunnel/transport.h"
 
 namespace selvage::config {
 namespace {
@@ -201,8 +199,8 @@ void read_peers(OptionReader& document, NodeOptions& options) {
             in.problem("uri", at, "is missing: write uri = \"tcp://host:11010\"");
         } else if (auto url = tunnel::Url::parse(text); !url) {
             in.problem("uri", url.error().message());
-        } else if (tunnel::find_transport(url->scheme) == nullptr) {
-            in.problem("uri", tunnel::unknown_scheme(url->scheme).message());
+        } else if (auto known = tunnel::listener_urls(text); !known) {
+            in.problem("uri", known.error().message());  // a scheme that this build does not have
         } else {
             options.peers.push_back(std::move(*url));
         }
