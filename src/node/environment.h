@@ -26,6 +26,8 @@ struct NodeEnvironment {
     std::function<std::vector<IpAddress>()> host_addresses;
     // Ids, keys of hash tables and nonces. The simulation gives a repeatable source.
     std::function<void(MutableByteView)> fill_random;
+    // The node cannot go on (its TUN device was deleted): look at Node::failure() and stop it.
+    std::function<void()> on_failure = [] {};
     Log log;
 };
 

@@ -96,7 +96,6 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       host_name_(
           clean_host_name(options_.hostname.empty() ? environment_.host_name : options_.hostname)
       ),
-      failed_(environment_.runtime),
       peer_plumbing_(std::make_unique<PeerPlumbing>(*this)),
       peers_(
           peer_options(options_, my_id_), environment_.runtime, environment_.pool, *peer_plumbing_,
@@ -197,7 +196,7 @@ bool Node::refuse_underlay(const IpAddress& remote) const {
 
 void Node::on_device_lost(const Error& reason) {
     failure_ = reason.with("the TUN device is gone");
-    failed_.notify();
+    environment_.on_failure();
 }
 
 }  // namespace selvage::node

@@ -39,9 +39,8 @@ public:
     rt::Task<Result<>> start();
     // The start backwards; services get two seconds' grace. Idempotent.
     rt::Task<> stop();
-    // Set when the node cannot go on (its TUN device was deleted); the owner then stops it.
+    // Why the node cannot go on; empty while it can. See NodeEnvironment::on_failure.
     const std::optional<Error>& failure() const { return failure_; }
-    rt::Event& failed() { return failed_; }
 
     PeerId id() const { return my_id_; }
     const Uuid& instance_id() const { return instance_id_; }
@@ -86,7 +85,6 @@ private:
     TimePoint started_at_{};
     bool started_ = false;
     std::optional<Error> failure_;
-    rt::Event failed_;
 
     std::unique_ptr<PeerPlumbing> peer_plumbing_;
     peer::PeerTable peers_;
