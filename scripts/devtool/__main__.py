@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from . import fuzzing, suites, tidy
+from . import demo, fuzzing, suites, tidy
 from .building import build, build_command
 from .shell import Failure, ROOT
 
@@ -86,6 +86,11 @@ def parser():
         epilog="Each command has its own --help. 'setup' installs what a fresh Debian 12 lacks.")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("setup", help="install the Debian packages that are missing (root or sudo)")
+
+    commands.add_parser(
+        "up", help="install what is missing, build, start two nodes without privileges and show them at work"
+    ).set_defaults(function=demo.up_command)
+    commands.add_parser("down", help="stop what ./dev up started").set_defaults(function=demo.down_command)
 
     building = commands.add_parser("build", help="configure and compile")
     building.add_argument("--preset", default="dev", help="a preset of CMakePresets.json (default dev)")
