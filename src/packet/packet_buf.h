@@ -207,7 +207,8 @@ public:
         packets_[size_++] = std::move(packet);
     }
     void clear() {
-        for (std::size_t i = 0; i < size_; ++i) packets_[i] = PacketBuf();
+        for (std::size_t i = 0; i < size_; ++i)
+            packets_[i] = PacketBuf();
         size_ = 0;
     }
     PacketBuf& operator[](std::size_t i) { return packets_[i]; }
@@ -219,7 +220,8 @@ private:
     void take(PacketBatch& other) {
         now_ = other.now_;
         size_ = std::exchange(other.size_, 0);
-        for (std::size_t i = 0; i < size_; ++i) packets_[i] = std::move(other.packets_[i]);
+        for (std::size_t i = 0; i < size_; ++i)
+            packets_[i] = std::move(other.packets_[i]);
     }
 
     TimePoint now_{};
