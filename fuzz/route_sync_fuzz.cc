@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "route/core_net.h"
+#include "route/peer_center.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace selvage;
@@ -28,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)parse_report(ByteView(data, size));
     // Forgeries of what is the honest node's own reach it, and it refuses them. Nothing that ends
     // stock nodes may.
-    for (std::size_t i = 0; i < static_cast<std::size_t>(Refusal::kCount); ++i) {
+    for (std::size_t i = 0; i < kRefusals; ++i) {
         const auto reason = static_cast<Refusal>(i);
         if (reason == Refusal::own_row || reason == Refusal::own_record) continue;
         if (honest.links().refusals().of(reason) != 0) std::abort();

@@ -1,10 +1,12 @@
 // RPC packets from strangers: parsing, joining, expanding, decoding. Input: pieces, each preceded
 // by its length in two bytes.
+#include "rpc/protobuf.h"
 #include "rpc/reassembly.h"
 #include "rpc/service.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace selvage;
+    rpc::silence_protobuf();
     Reader in({data, size});
     rpc::Reassembly reassembly{{.message_bytes_limit = 64 * 1024, .partial_messages_per_peer = 4}};
     TimePoint now{std::chrono::hours(1)};

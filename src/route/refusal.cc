@@ -45,10 +45,8 @@ std::string_view refusal_name(Refusal reason) {
             return "foreign_malformed";
         case Refusal::table_full:
             return "table_full";
-        case Refusal::kCount:
-            break;
     }
-    return "none";
+    return "unknown";
 }
 
 }  // namespace selvage::route

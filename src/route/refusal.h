@@ -29,8 +29,8 @@ enum class Refusal : std::uint8_t {
     foreign_without_value,
     foreign_malformed,  // no server id, no name, a digest that is not 32 bytes, too many members
     table_full,         // one of the bounds of RouteOptions
-    kCount,
 };
+constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::table_full) + 1;
 
 std::string_view refusal_name(Refusal reason);
 
@@ -46,7 +46,7 @@ public:
     }
 
 private:
-    std::array<std::uint64_t, static_cast<std::size_t>(Refusal::kCount)> counts_{};
+    std::array<std::uint64_t, kRefusals> counts_{};
 };
 
 }  // namespace selvage::route

@@ -43,7 +43,7 @@ void RouteCore::Session::forget() {
     foreign.clear();
 }
 
-RouteCore::RouteCore(RouteOptions options, SipKey key, std::uint64_t route_id, Moment moment)
+RouteCore::RouteCore(const RouteOptions& options, SipKey key, std::uint64_t route_id, Moment moment)
     : links_(options, route_id, moment.now, moment.wall), key_(key) {
     rpc::silence_protobuf();
     rebuild();
@@ -175,6 +175,7 @@ void RouteCore::elect(TimePoint now) {
 
 std::vector<SessionView> RouteCore::sessions() const {
     std::vector<SessionView> out;
+    out.reserve(sessions_.size());
     for (const auto& [peer, session] : sessions_) {
         out.push_back(
             {.peer = peer, .we_initiate = session.we_initiate, .it_initiates = session.it_initiates}
@@ -357,10 +358,10 @@ void RouteCore::on_reply(const OutgoingSync& sent, const Result<Bytes>& bytes, T
         session.must_tell = true;
         return;
     }
-    if (reply->error) {
+    if (const auto error = reply->error) {
         // Either way it takes nothing from us now. As an initiator we ask again, at a growing
         // distance; otherwise the session has lost its purpose.
-        const bool duplicate = *reply->error == SyncError::duplicate_peer_id;
+        const bool duplicate = *error == SyncError::duplicate_peer_id;
         ++(duplicate ? stats_.told_duplicate : stats_.told_stopped);
         session.it_initiates = session.it_initiates && sent.as_initiator;
         if (session.we_initiate) {

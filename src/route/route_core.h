@@ -66,7 +66,7 @@ struct SessionView {
 class RouteCore {
 public:
     // `key` makes session ids; `route_id` tells our starts apart. Both random.
-    RouteCore(RouteOptions options, SipKey key, std::uint64_t route_id, Moment moment);
+    RouteCore(const RouteOptions& options, SipKey key, std::uint64_t route_id, Moment moment);
 
     // Told by the owner of the neighbours, whenever one comes, changes or goes.
     void neighbour_up(PeerId peer, NeighbourInfo info, Moment moment);
