@@ -54,8 +54,14 @@ public:
     }
     // False when tasks are left although they were cancelled.
     bool close(TaskScope& scope) {
-        scope.start_closing();
-        return run_until([&] { return scope.empty(); });
+        // On the loop, as everything that touches a scope: elsewhere a cancellation is posted, and
+        // may arrive when its task is gone.
+        bool asked = false;
+        loop_.post([&] {
+            scope.start_closing();
+            asked = true;
+        });
+        return run_until([&] { return asked && scope.empty(); });
     }
 
 private:

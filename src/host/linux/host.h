@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "host/sockets.h"
+#include "host/terminal.h"
 #include "host/tun.h"
 #include "rt/runtime.h"
 
@@ -15,6 +16,7 @@ namespace selvage::host {
 std::unique_ptr<Sockets> make_linux_sockets(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
+std::unique_ptr<TerminalFactory> make_linux_terminal_factory(rt::Runtime& runtime, Log log = {});
 std::unique_ptr<TunFactory> make_linux_tun_factory(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
