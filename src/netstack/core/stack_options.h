@@ -75,7 +75,7 @@ struct StackOptions {
     // How long a connection that nobody holds any more may be without progress before it is
     // forgotten.
     Duration linger = 60s;
-    int syn_retries = 6;      // gives up after 127 s with `timed_out`
+    int syn_retries = 6;      // gives up after 123 s with `timed_out`
     int syn_ack_retries = 5;  // gives up after 63 s, silently
 
     // The range that dialled connections and unbound UDP sockets take local ports from (RFC 6335),

@@ -120,7 +120,8 @@ public:
     }
     void run_for(Duration span) {
         const TimePoint end = now + span;
-        run_until([&] { return now >= end; }, span);
+        while (now < end && step()) {
+        }
         now = std::max(now, end);
     }
 

@@ -156,6 +156,7 @@ std::size_t TcpConnection::write(ByteView bytes) {
     const std::size_t room = std::min(bytes.size(), writable_bytes());
     const std::size_t count = send_.append(bytes.first(room));
     if (count < bytes.size()) writer_waits_ = true;
+    starved_ = count < room;
     return count;
 }
 

@@ -100,8 +100,9 @@ public:
     void set_no_delay(bool on) { options_.no_delay = on; }
     // A write was cut short although the send buffer has room: no memory. retry_write() says that
     // there is some again.
-    bool starved() const { return writer_waits_ && writable_bytes() > 0; }
+    bool starved() const { return starved_ && state_ != TcpState::closed; }
     void retry_write() {
+        starved_ = false;
         writer_waits_ = false;
         post(socket_event::kWritable);
     }
@@ -198,6 +199,7 @@ private:
     bool fin_queued_ = false;
     bool fin_acked_ = false;
     bool writer_waits_ = false;
+    bool starved_ = false;
     bool congestion_limited_ = false;
     bool syn_due_ = false;
     bool probe_due_ = false;     // of a closed window, or keep-alive

@@ -112,7 +112,9 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         if (unsent == 0) break;
         const SeqNum edge = una_ + send_window_;
         const std::uint32_t usable = edge.after(nxt_) ? edge.since(nxt_) : 0;
-        const std::uint32_t length = std::min({unsent, usable, segment_bytes});
+        std::uint32_t length = std::min({unsent, usable, segment_bytes});
+        // The FIN takes no room from the payload.
+        if (fin_queued_ && unsent == segment_bytes + 1 && usable >= unsent) length = unsent;
         if (length == 0 || !may_send_new(length, usable, length == unsent)) break;
         if (room < length && pipe > 0) {
             congestion_limited_ = true;
@@ -167,23 +169,19 @@ bool TcpConnection::transmit(IpOutput& out, SeqNum seq, std::uint32_t length, Ti
     if (out.full()) return false;
     TcpFields fields{.seq = seq, .ack = rcv_nxt_, .flags = kAck};
     fields.options = options_for_segment(now);
+    std::uint32_t bytes = length;
+    const SeqNum end = data_end();
+    if (length > 0 && (seq + length).after(end)) {
+        fields.flags |= kFin;
+        bytes = length - 1;
+    }
     // SACK blocks take room from the payload. What does not fit goes with the next segment.
-    const std::uint32_t option_bytes =
-        (timestamps_on_ ? 12U : 0U) +
-        (fields.options.sack_count > 0
-             ? 4U + 8U * static_cast<std::uint32_t>(fields.options.sack_count)
-             : 0U);
-    if (length + option_bytes > mss_) fields.options.sack_count = 0;
+    const auto blocks = static_cast<std::uint32_t>(fields.options.sack_count);
+    if (bytes + (timestamps_on_ ? 12 : 0) + 4 + 8 * blocks > mss_) fields.options.sack_count = 0;
 
     packet::PacketBuf packet = out.take();
     if (!packet) return false;
-    std::uint32_t bytes = length;
     if (length > 0) {
-        const SeqNum end = data_end();
-        if ((seq + length).after(end)) {
-            fields.flags |= kFin;
-            bytes = length - 1;
-        }
         if (bytes > 0) {
             send_.copy_out(seq.since(send_begin()), {packet.push_back(bytes), bytes});
             if (seq + bytes == end) fields.flags |= kPsh;
