@@ -100,6 +100,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         const std::uint32_t room = window > pipe ? window - pipe : 0;
         const bool first_of_recovery = recovering && override_due_;
         if (const auto lost = recovery_.next_lost(una_, segment_bytes)) {
+            congestion_limited_ = true;
             if (room < lost->size() && !first_of_recovery) return Emit::done;
             if (!transmit(out, lost->begin, lost->size(), now)) return Emit::blocked;
             recovery_.on_retransmitted(lost->end);

@@ -272,7 +272,7 @@ TEST(TcpIsn, DiffersByFlowAndGrowsWithTime) {  // RFC 6528
         TcpScript s{{.listen = 22}};
         s.at(when).receives_on(peer, syn().seq(0));
         s.skip_sent();
-        return s.our_isn();
+        return s.our_isn(peer);
     };
     EXPECT_NE(isn_of(1000, 0s), isn_of(1001, 0s));
     EXPECT_EQ(isn_of(1000, 4s) - isn_of(1000, 0s), 1'000'000u);

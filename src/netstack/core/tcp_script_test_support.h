@@ -182,7 +182,24 @@ public:
         }
     }
     Duration elapsed() const { return now_ - kStart; }
-    // The window field of what was sent last.
+    // An ICMP destination unreachable that quotes a segment of ours with this sequence number.
+    void receives_unreachable(std::uint8_t code, std::uint32_t sequence) {
+        packet::PacketBuf quoted = pool_.take();
+        quoted.reset(256);
+        const FlowKey flow{ours_, theirs_, our_port_, kPeerPort};
+        push_tcp_header(quoted, flow, {.seq = SeqNum(our_isn() + sequence)});
+        quoted.truncate(8);
+        push_ip(quoted, ours_, theirs_, 6);
+        auto* header = quoted.push_front<packet::IcmpHeader>();
+        header->type = 3;
+        header->code = code;
+        header->checksum = packet::checksum_finish(packet::checksum_add(quoted.bytes()));
+        push_ip(quoted, IpAddress::v4(10, 0, 0, 99), ours_, 1);
+        stack_.input(std::move(quoted), now_);
+        poll();
+    }
+    // The timestamp and the window field of what was sent last.
+    std::uint32_t last_timestamp() const { return last_timestamp_; }
     std::uint16_t last_window() const { return last_window_; }
     // Everything that happened to the connection since the last call.
     SocketEvents drain_events() {
@@ -290,8 +307,11 @@ public:
     Stack& stack() { return stack_; }
     TcpId id() const { return id_; }
     TimePoint now() const { return now_; }
-    // Our and the peer's first sequence numbers, for scripts that speak in raw ones.
-    std::uint32_t our_isn() const { return our_isn_.value_or(0); }
+    // Our first sequence number towards that port, for scripts that speak in raw ones.
+    std::uint32_t our_isn(std::uint16_t peer_port = kPeerPort) const {
+        const auto known = our_isn_.find(peer_port);
+        return known == our_isn_.end() ? 0 : known->second;
+    }
     packet::PacketPool& pool() { return pool_; }
     const IpAddress& ours() const { return ours_; }
     const IpAddress& theirs() const { return theirs_; }
@@ -336,8 +356,8 @@ private:
         Sent sent{now_, parsed->destination_port, *parsed};
         sent.bytes = static_cast<std::uint32_t>(parsed->payload.size());
         our_port_ = parsed->source_port;
-        if (parsed->has(packet::tcp_flag::kSyn)) our_isn_ = parsed->seq.raw();
-        const std::uint32_t position = parsed->seq.raw() - our_isn() - 1;
+        if (parsed->has(packet::tcp_flag::kSyn)) our_isn_[sent.peer_port] = parsed->seq.raw();
+        const std::uint32_t position = parsed->seq.raw() - our_isn(sent.peer_port) - 1;
         for (std::uint32_t i = 0; i < sent.bytes; ++i) {
             if (parsed->payload[i] == pattern_byte(kOurPattern, position + i)) continue;
             ADD_FAILURE() << at_text(now_) << " sent a wrong byte at " << position + i;
@@ -345,6 +365,7 @@ private:
         }
         sent.segment.payload = {};
         last_window_ = parsed->window;
+        if (parsed->options.timestamps) last_timestamp_ = parsed->options.timestamps->value;
         sent_.push_back(sent);
     }
 
@@ -367,7 +388,7 @@ private:
         for (std::uint32_t i = 0; i < seg.len_; ++i)
             *packet.push_back(1) = pattern_byte(kPeerPattern, seg.seq_ + i - 1);
         TcpFields fields{.seq = SeqNum(kPeerIsn + seg.seq_), .flags = seg.flags_};
-        if (seg.ack_) fields.ack = SeqNum(our_isn() + *seg.ack_);
+        if (seg.ack_) fields.ack = SeqNum(our_isn(peer_port) + *seg.ack_);
         fields.window = seg.win_.value_or(65535);
         fields.options.mss = seg.mss_;
         fields.options.window_scale = seg.wscale_;
@@ -376,7 +397,7 @@ private:
         if (seg.sack_) {
             for (const auto& [begin, end] : *seg.sack_) {
                 fields.options.sack[fields.options.sack_count++] = {
-                    SeqNum(our_isn() + begin), SeqNum(our_isn() + end)
+                    SeqNum(our_isn(peer_port) + begin), SeqNum(our_isn(peer_port) + end)
                 };
             }
         }
@@ -415,7 +436,8 @@ private:
         const TcpSegment& s = sent.segment;
         constexpr std::uint8_t kCompared = 0x3f & ~packet::tcp_flag::kPsh;
         if ((s.flags & kCompared) != (want.flags_ & kCompared)) return false;
-        if (sent.bytes != want.len_ || s.seq.raw() != our_isn() + want.seq_) return false;
+        if (sent.bytes != want.len_ || s.seq.raw() != our_isn(sent.peer_port) + want.seq_)
+            return false;
         if (want.ack_ && s.ack.raw() != kPeerIsn + *want.ack_) return false;
         if (want.win_ && s.window != *want.win_) return false;
         if (want.mss_ && s.options.mss != want.mss_) return false;
@@ -449,7 +471,7 @@ private:
         const TcpSegment& s = sent.segment;
         std::string out = fmt::format(
             "{} {} seq {} len {} ack {} win {}", at_text(sent.at), flag_text(s.flags),
-            s.seq.raw() - our_isn(), sent.bytes, s.ack.raw() - kPeerIsn, s.window
+            s.seq.raw() - our_isn(sent.peer_port), sent.bytes, s.ack.raw() - kPeerIsn, s.window
         );
         if (s.options.mss) out += fmt::format(" mss {}", *s.options.mss);
         if (s.options.window_scale) out += fmt::format(" wscale {}", *s.options.window_scale);
@@ -496,7 +518,8 @@ private:
     std::uint64_t read_ = 0;
     std::uint16_t our_port_ = 0;
     std::uint16_t last_window_ = 0;
-    std::optional<std::uint32_t> our_isn_;
+    std::uint32_t last_timestamp_ = 0;
+    std::map<std::uint16_t, std::uint32_t> our_isn_;  // by the peer's port
     std::deque<Sent> sent_;
 };
 
