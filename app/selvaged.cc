@@ -34,6 +34,7 @@ public:
         : log_(make_stderr_sink(level)),
           sockets_(host::make_linux_sockets(loop_, pool_, log_)),
           tuns_(host::make_linux_tun_factory(loop_, pool_, log_)),
+          terminals_(host::make_linux_terminal_factory(loop_, log_)),
           scope_(loop_, log_) {}
 
     // Runs until a signal, or until no instance is left. The process's exit status.
