@@ -54,30 +54,30 @@ struct ServiceHost::Session {
 // session from being closed.
 class ServiceHost::SessionStream final : public rt::Stream {
 public:
-    SessionStream(Session& session, rt::StreamPtr inner)
-        : session_(session), inner_(std::move(inner)) {}
+    // `inner` outlives this: how the connection ends is decided when serve() has returned.
+    SessionStream(Session& session, rt::Stream& inner) : session_(session), inner_(inner) {}
 
     rt::Task<Result<std::size_t>> read_some(MutableByteView buffer) override {
-        auto got = co_await inner_->read_some(buffer);
+        auto got = co_await inner_.read_some(buffer);
         if (got) session_.bytes_in += *got;
         session_.last_active = session_.runtime.now();
         co_return got;
     }
     rt::Task<Result<std::size_t>> write_some(ByteView bytes) override {
-        auto sent = co_await inner_->write_some(bytes);
+        auto sent = co_await inner_.write_some(bytes);
         if (sent) session_.bytes_out += *sent;
         session_.last_active = session_.runtime.now();
         co_return sent;
     }
-    Result<> shutdown_write() override { return inner_->shutdown_write(); }
-    void close() override { inner_->close(); }
-    void reset() override { inner_->reset(); }
-    Endpoint local() const override { return inner_->local(); }
-    Endpoint remote() const override { return inner_->remote(); }
+    Result<> shutdown_write() override { return inner_.shutdown_write(); }
+    void close() override { inner_.close(); }
+    void reset() override { inner_.reset(); }
+    Endpoint local() const override { return inner_.local(); }
+    Endpoint remote() const override { return inner_.remote(); }
 
 private:
     Session& session_;
-    rt::StreamPtr inner_;
+    rt::Stream& inner_;
 };
 
 // Takes the session out of the table when its coroutine is gone, however that came about.
@@ -293,9 +293,14 @@ void ServiceHost::refuse(
 
 rt::Task<> ServiceHost::run_session(SessionEntry entry, rt::StreamPtr stream) {
     Session& session = entry.session();
-    auto counted = std::make_unique<SessionStream>(session, std::move(stream));
+    auto counted = std::make_unique<SessionStream>(session, *stream);
     auto served = co_await session.service.service->serve(std::move(counted), session.caller);
-    if (served) co_return;
+    if (served) {
+        // The caller gets what was written and then the end. After an error, or when the session
+        // was cancelled, the stream goes as it is: an end that looked clean would hide the loss.
+        static_cast<void>(stream->shutdown_write());
+        co_return;
+    }
     ++session.service.counters.failed;
     parts_.log.debug(
         "session ended with an error", "id={} reason=\"{}\"", session.caller.session,

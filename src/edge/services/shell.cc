@@ -81,6 +81,13 @@ public:
         co_return Result<>{};
     }
 
+    // As flush(), and what was said reaches the client although the session ends with an error.
+    rt::Task<Result<>> last_words() {
+        auto flushed = co_await flush();
+        if (!flushed) co_return flushed;
+        co_return stream_->shutdown_write();
+    }
+
     rt::Task<Result<>> read() {
         std::array<std::uint8_t, 4096> buffer;
         auto got = co_await stream_->read_some(buffer);
@@ -212,7 +219,7 @@ public:
         if (!terminal) {
             context_.log.error("no shell", "reason=\"{}\"", terminal.error().message());
             session.telnet().show("No shell here; the node's log says why.\r\n");
-            static_cast<void>(co_await session.flush());
+            static_cast<void>(co_await session.last_words());
             co_return terminal.error();
         }
         context_.sessions.note(caller.session, "shell, " + session.telnet().term());
@@ -267,7 +274,7 @@ private:
             );
             session.telnet().show("Login incorrect\r\n");
         }
-        static_cast<void>(co_await session.flush());
+        static_cast<void>(co_await session.last_words());
         co_return Error(Errc::denied, "too many failed attempts");
     }
 
