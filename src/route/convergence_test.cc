@@ -63,6 +63,29 @@ TEST(Convergence, AStarGoesThroughItsHub) {
     EXPECT_EQ(net.at(3).table()->broadcast_peers().size(), 11U);
 }
 
+// Each end of the link in the middle has a neighbour on its other side that it would rather ask.
+TEST(Convergence, ALineWhoseHalvesTurnAwayFromEachOtherBecomesOne) {
+    CoreNet net;
+    const std::vector<std::uint32_t> ids{2, 5, 7, 9, 8, 6, 4, 3};
+    for (const std::uint32_t id : ids)
+        net.add(id);
+    for (const std::size_t at : {0U, 1U, 2U, 4U, 5U, 6U})
+        net.link(ids[at], ids[at + 1]);
+    net.run(20);
+    EXPECT_FALSE(net.converged());
+    net.link(9, 8);
+    net.run(10);
+    EXPECT_TRUE(net.converged());
+    EXPECT_EQ(net.path(2, 3), (Route{2, 5, 7, 9, 8, 6, 4, 3}));
+    // And what changes afterwards passes, too.
+    net.add(1);
+    net.link(3, 1);
+    net.run(5);
+    EXPECT_TRUE(net.converged());
+    net.run(120);
+    EXPECT_TRUE(net.converged());
+}
+
 TEST(Convergence, QuietNetworksOnlySendKeepalives) {
     CoreNet net;
     make_line(net, 4);

@@ -11,6 +11,9 @@ namespace {
 // takes and a lost piece from costing the whole table.
 constexpr std::size_t kRecordBytesPerSync = 256 * 1024;
 
+// Who meets us usually tells us about itself within a second, directly or through others.
+constexpr Duration kStrangerTime = std::chrono::seconds(3);
+
 // Who is easy to reach from everywhere makes the best target.
 bool is_open(const PeerRecord* record) {
     return record != nullptr &&
@@ -89,6 +92,7 @@ void RouteCore::forget_lost(const RouteTable& before) {
 
 void RouteCore::neighbour_up(PeerId peer, NeighbourInfo info, Moment moment) {
     neighbours_[peer] = info;
+    met_.try_emplace(peer, moment.now);
     std::set<PeerId> all;
     for (const auto& [id, unused] : neighbours_)
         all.insert(id);
@@ -99,6 +103,7 @@ void RouteCore::neighbour_up(PeerId peer, NeighbourInfo info, Moment moment) {
 
 void RouteCore::neighbour_down(PeerId peer, Moment moment) {
     if (neighbours_.erase(peer) == 0) return;
+    met_.erase(peer);
     std::set<PeerId> all;
     for (const auto& [id, unused] : neighbours_)
         all.insert(id);
@@ -134,17 +139,41 @@ RouteCore::Session& RouteCore::open_session(PeerId peer, TimePoint now) {
     return at->second;
 }
 
+// The neighbour on the way to the smallest id that can be reached; none when that is ours.
+std::optional<PeerId> RouteCore::towards_smallest() const {
+    for (const RouteEntry& entry : table_->entries()) {
+        if (!entry.least_hop) continue;
+        if (entry.peer() == links_.options().self) return std::nullopt;
+        return entry.least_hop->next_hop;
+    }
+    return std::nullopt;
+}
+
 std::optional<PeerId> RouteCore::choose_target() const {
+    const auto parent = towards_smallest();
     std::optional<PeerId> first;
     for (const auto& [peer, info] : neighbours_) {
         const PeerRecord* record = links_.record(peer);
         if (record != nullptr && record->has(Feature::credential_peer)) continue;
         const auto session = sessions_.find(peer);
         if (session != sessions_.end() && session->second.it_initiates) continue;
-        if (is_open(record)) return peer;
-        if (!first) first = peer;
+        if (peer == parent) return peer;
+        if (!first || (is_open(record) && !is_open(links_.record(*first)))) first = peer;
     }
     return first;
+}
+
+// Empty when everybody initiates towards us: then nothing changes.
+std::set<PeerId> RouteCore::targets(TimePoint now) const {
+    std::set<PeerId> out;
+    if (const auto choice = choose_target()) out.insert(*choice);
+    for (const auto& [peer, met] : met_) {
+        const auto session = sessions_.find(peer);
+        const bool it_initiates = session != sessions_.end() && session->second.it_initiates;
+        if (it_initiates || links_.record(peer) != nullptr) continue;
+        if (now - met >= kStrangerTime) out.insert(peer);
+    }
+    return out;
 }
 
 void RouteCore::elect(TimePoint now) {
@@ -157,12 +186,14 @@ void RouteCore::elect(TimePoint now) {
             session.it_initiates = false;
         }
     }
-    if (const auto choice = choose_target()) {
-        Session& chosen = open_session(*choice, now);
+    const std::set<PeerId> chosen = targets(now);
+    if (!chosen.empty()) {
+        for (const PeerId peer : chosen)
+            open_session(peer, now);
         for (auto& [peer, session] : sessions_) {
-            const bool is_choice = &session == &chosen;
-            if (session.we_initiate == is_choice) continue;
-            session.we_initiate = is_choice;
+            const bool is_chosen = chosen.contains(peer);
+            if (session.we_initiate == is_chosen) continue;
+            session.we_initiate = is_chosen;
             session.must_tell = true;
             ++news_;
         }

@@ -1,10 +1,13 @@
 // The route exchange: sessions with neighbours that bring both sides' tables to the same state.
 // Source: protocol document 2-control.md, section 3. No I/O, no clock.
 //
-// A session is one direction of asking: whoever has something new calls SyncRouteInfo. Each node
-// initiates towards exactly one neighbour that does not already initiate towards it, so that the
-// sessions together connect the network; but any node with a session, initiator or not, pushes
-// what is new to it.
+// A session is one direction of asking: whoever has something new calls SyncRouteInfo. Any node
+// with a session, initiator or not, pushes what is new to the other. Each node initiates towards
+// one neighbour that does not already initiate towards it. Any one would not do: in a long chain
+// two halves could each turn inwards and never hear of one another, however good their link. So
+// the one is on the way to the smallest known id, which makes the sessions a connected tree where
+// knowledge is shared; and where it is not, a neighbour of whom nobody has told us anything is
+// initiated towards as well.
 //
 //   tick ---------> choose whom to initiate towards, expire, refresh
 //   next_sync ----> what this neighbour does not know yet, or a keepalive, or nothing
@@ -116,6 +119,8 @@ private:
     void take_records(const SyncRequest& request, Session& session, TimePoint now, bool& changed);
     void elect(TimePoint now);
     std::optional<PeerId> choose_target() const;
+    std::optional<PeerId> towards_smallest() const;
+    std::set<PeerId> targets(TimePoint now) const;
     void forget_lost(const RouteTable& before);
     void rebuild();
     bool is_reachable(PeerId peer) const;
@@ -128,6 +133,7 @@ private:
     SipKey key_;
     EdgeLatencies latencies_;
     std::map<PeerId, NeighbourInfo> neighbours_;  // bounded by the owner of the connections
+    std::map<PeerId, TimePoint> met_;             // since when each of them is one
     std::map<PeerId, Session> sessions_;          // only with neighbours
     std::shared_ptr<const RouteTable> table_;
     std::uint64_t generation_ = 0;
