@@ -47,10 +47,10 @@ public:
             report();
             return;
         }
-        context_.tasks.spawn("read " + info_.remote, read_frames(shared_from_this()));
+        context_.tasks.spawn("read " + info_.remote, read_frames(Share(shared_from_this())));
     }
     void start_writing() {
-        context_.tasks.spawn("write " + info_.remote, write_frames(shared_from_this()));
+        context_.tasks.spawn("write " + info_.remote, write_frames(Share(shared_from_this())));
     }
     void send(PacketBatch&& batch);
     void end(const Error& reason);
@@ -65,14 +65,26 @@ private:
     // What became of a turn of delivering.
     enum class Turn : std::uint8_t { delivered, needs_bytes, needs_blocks, ended };
 
-    // Ends the tunnel when its reader or writer is cancelled, which unwinds them.
-    struct EndGuard {
-        FramedCore& core;
-        ~EndGuard() { core.end(Errc::cancelled); }
+    // What the reader and the writer hold: when one of them is cancelled, even before it began,
+    // the tunnel ends.
+    class Share {
+    public:
+        explicit Share(std::shared_ptr<FramedCore> core) : core_(std::move(core)) {}
+        Share(Share&&) = default;
+        Share(const Share&) = delete;
+        Share& operator=(const Share&) = delete;
+        Share& operator=(Share&&) = delete;
+        ~Share() {
+            if (core_) core_->end(Errc::cancelled);
+        }
+        FramedCore* operator->() const { return core_.get(); }
+
+    private:
+        std::shared_ptr<FramedCore> core_;
     };
 
-    static rt::Task<> read_frames(std::shared_ptr<FramedCore> core);
-    static rt::Task<> write_frames(std::shared_ptr<FramedCore> core);
+    static rt::Task<> read_frames(Share core);
+    static rt::Task<> write_frames(Share core);
     Turn deliver(ByteView& bytes);
     std::size_t gather(MutableByteView room);
     void watch_for_stall();
@@ -159,8 +171,7 @@ FramedCore::Turn FramedCore::deliver(ByteView& bytes) {
     return ended_ ? Turn::ended : turn;
 }
 
-rt::Task<> FramedCore::read_frames(std::shared_ptr<FramedCore> core) {
-    const EndGuard guard{*core};
+rt::Task<> FramedCore::read_frames(Share core) {
     const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kReadBytes);
     std::size_t have = 0;
     while (!core->ended_) {
@@ -215,8 +226,7 @@ void FramedCore::watch_for_stall() {
     });
 }
 
-rt::Task<> FramedCore::write_frames(std::shared_ptr<FramedCore> core) {
-    const EndGuard guard{*core};
+rt::Task<> FramedCore::write_frames(Share core) {
     const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kWriteBytes);
     while (!core->ended_) {
         ByteView rest(buffer.get(), core->gather({buffer.get(), kWriteBytes}));
