@@ -119,6 +119,19 @@ TEST(TaskScope, CancelOneEndsThatTaskOnly) {
     runtime.run(scope.close(), 1s);
 }
 
+TEST(TaskScope, ACancellationFromOutsideTheLoopMayComeTooLate) {
+    VirtualRuntime runtime;
+    TaskScope scope(runtime, Log());
+    Event event(runtime);
+    std::string notes;
+    scope.spawn("a", wait_and_note(event, notes, 'a'));
+    runtime.run_ready();
+    event.notify();
+    scope.cancel();  // the task is about to end by itself
+    runtime.run_ready();
+    EXPECT_TRUE(scope.empty());
+}
+
 Task<> fail() {
     throw std::runtime_error("broken");
     co_return;

@@ -1,7 +1,7 @@
 // TaskScope over co_spawn with a cancellation slot per task.
 #include "rt/scope.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -12,6 +12,18 @@ namespace selvage::rt {
 namespace asio = boost::asio;
 
 namespace {
+
+// A completion handler with a cancellation slot and no executor of its own. The library's binder
+// has one, and then a cancellation from outside a running loop is posted: it may arrive when its
+// task is gone and touch what went with it.
+template <class F>
+struct WithSlot {
+    using cancellation_slot_type = asio::cancellation_slot;
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
+    void operator()(std::exception_ptr error) { run(error); }
+    asio::cancellation_slot slot;
+    F run;
+};
 
 // Starts with a turn of its own, so that spawn() never runs the task inside its caller.
 Task<> start_later(Executor executor, Task<> task) {
@@ -46,9 +58,9 @@ std::uint64_t TaskScope::spawn(std::string name, Task<> task) {
     entry.name = std::move(name);
     asio::co_spawn(
         runtime_->executor(), start_later(runtime_->executor(), std::move(task)),
-        asio::bind_cancellation_slot(
-            entry.signal.slot(), [this, id](std::exception_ptr error) { on_done(id, error); }
-        )
+        WithSlot{
+            entry.signal.slot(), [this, id](const std::exception_ptr& error) { on_done(id, error); }
+        }
     );
     return id;
 }
