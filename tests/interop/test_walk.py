@@ -34,6 +34,7 @@ class Walk:
         world.segment("beyond", "10.202.1.0/24", middle, server)
         self.server_host = server
         self.server = server.address("beyond")
+        middle.knows_name("page.test", self.server)
         listen = [f"{underlay}://0.0.0.0:11010"]
         if selvage_dials:
             self.caller = EasyTierNode(caller, "10.144.1.1", listen=listen)
@@ -68,7 +69,6 @@ def test_easytier_lists_us_and_pings_go_both_ways(world, underlay, mode, selvage
 
 
 def test_curl_fetches_a_page_through_the_proxy(walk):
-    walk.node.host.knows_name("page.test", walk.server)
     web_server(walk.server_host, walk.server)
     assert walk.curl(f"http://{walk.server}:8000/page").stdout == "a page beyond the mesh\n"
     by_name = walk.curl("http://page.test:8000/page", by_name=True)

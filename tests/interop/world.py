@@ -126,7 +126,7 @@ class Host:
         return Process(self, name, words, **options)
 
     def knows_name(self, name, address):
-        """Makes a name resolve in this host, by an /etc/hosts of its own."""
+        """Makes a name resolve for what starts in this host from now on, by an /etc/hosts of its own."""
         folder = Path("/etc/netns") / self.netns
         folder.mkdir(parents=True, exist_ok=True)
         hosts = folder / "hosts"
