@@ -5,6 +5,7 @@
 Every test runs over tcp and over udp, with a TUN device and without, from the same code.
 """
 import hashlib
+import os
 
 import pytest
 
@@ -87,6 +88,10 @@ def test_bulk_transfers_through_the_proxy_are_intact(walk):
     file.unlink()
 
 
+# Namespaces share their processes, so other runs of these tests need other markers.
+MARKER = f"98{os.getpid()}"
+
+
 def marker_runs(host, marker):
     return host.run("pgrep", "-f", f"sleep {marker}", check=False).stdout.split()
 
@@ -104,18 +109,18 @@ def test_telnet_logs_in_resizes_interrupts_and_leaves_nothing(walk):
         telnet.expect(r"[$#] ")
         wait_until(lambda: size_is(telnet, "41 132"), 10, "the new size reaches the shell")
 
-        telnet.command("sleep 98761")
-        wait_until(lambda: marker_runs(walk.node.host, 98761), 5, "the command runs")
+        telnet.command(f"sleep {MARKER}1")
+        wait_until(lambda: marker_runs(walk.node.host, MARKER + "1"), 5, "the command runs")
         telnet.send("\x03")
         telnet.expect(r"[$#] ")
         telnet.command("echo status-$?")
         telnet.expect(r"status-130\r")
-        assert not marker_runs(walk.node.host, 98761)
+        assert not marker_runs(walk.node.host, MARKER + "1")
 
-        telnet.command("sleep 98762 & sleep 98763")
-        wait_until(lambda: marker_runs(walk.node.host, 98763), 5, "both commands run")
+        telnet.command(f"sleep {MARKER}2 & sleep {MARKER}3")
+        wait_until(lambda: marker_runs(walk.node.host, MARKER + "3"), 5, "both commands run")
         assert len(walk.node.sessions()) == 1
-    wait_until(lambda: not marker_runs(walk.node.host, "9876"), 10,
+    wait_until(lambda: not marker_runs(walk.node.host, MARKER), 10,
                "no process is left after the client vanished")
     wait_until(lambda: not walk.node.sessions(), 10, "the session is gone")
 
