@@ -8,6 +8,12 @@ using packet::PacketBuf;
 using packet::PacketType;
 using packet::PeerHeader;
 
+namespace {
+
+constexpr Duration kLastWordsTime = std::chrono::milliseconds(500);
+
+}  // namespace
+
 PeerConn::PeerConn(
     ConnId id, Role role, tunnel::TunnelPtr tunnel, const PeerOptions& options,
     rt::Runtime& runtime, packet::PacketPool& pool, PeerConnOwner& owner, Log log
@@ -37,6 +43,14 @@ void PeerConn::close(Error reason) {
     close_reason_ = std::move(reason);
     timer_.cancel();
     tunnel_->close();
+}
+
+// Closing a tunnel throws away what waits in its queue, so the last words need a moment. The other
+// side usually closes before it is over.
+void PeerConn::close_when_heard(Error reason) {
+    state_ = State::closing;
+    close_reason_ = std::move(reason);
+    timer_.set(runtime_.now() + kLastWordsTime, [this] { tunnel_->close(); });
 }
 
 void PeerConn::on_closed(const Error& reason) {
@@ -100,8 +114,12 @@ bool PeerConn::on_hello_packet(const PacketBuf& packet) {
     if (!verdict) {
         // A client of our network with another secret is answered with zeros, so that its log can
         // tell a wrong secret from a dead server; a client of another network learns nothing.
-        if (role_ == Role::server && hello->network_name == options_.network_name) send_hello({});
-        close(verdict.error());
+        if (role_ == Role::server && hello->network_name == options_.network_name) {
+            send_hello({});
+            close_when_heard(verdict.error());
+        } else {
+            close(verdict.error());
+        }
         return false;
     }
     hello_ = std::move(*hello);

@@ -70,6 +70,7 @@ private:
     void on_ping(packet::PacketBuf&& packet, packet::PacketBatch& replies);
     void on_pong(const packet::PacketBuf& packet, TimePoint now);
     void send_hello(const crypto::NetworkDigest& digest_shown);
+    void close_when_heard(Error reason);
     void enter_open();
     void arm_tick();
     void tick();
