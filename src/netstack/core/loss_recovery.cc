@@ -16,11 +16,13 @@ bool LossRecovery::on_sack(std::span<const SeqRange> blocks, SeqNum una, SeqNum 
     return news;
 }
 
-void LossRecovery::on_duplicate_ack(bool sack_in_use, std::uint32_t mss, std::uint32_t in_flight) {
+void LossRecovery::on_duplicate_ack(
+    bool says_what_it_has, std::uint32_t mss, std::uint32_t in_flight
+) {
     // After a timeout they answer what we sent needlessly, and say nothing new.
     if (phase_ == Phase::after_timeout) return;
     ++duplicates_;
-    if (sack_in_use) return;
+    if (says_what_it_has) return;
     // A peer that invents duplicate ACKs must not make us believe that more has left the network
     // than was sent (RFC 5681, section 3.2, on ACK division and spoofed duplicates).
     const std::uint32_t most = in_flight > mss ? in_flight - mss : 0;
@@ -96,8 +98,9 @@ void LossRecovery::on_advance(
     }
     if (una.at_or_after(recovery_point_)) return finish(una);
     high_retransmitted_ = later(high_retransmitted_, una);
-    if (phase_ == Phase::after_timeout || sack_in_use) return;
-    // A partial acknowledgement: the next segment is lost as well (RFC 6582, section 3.2, step 3).
+    if (phase_ == Phase::after_timeout || (sack_in_use && !sacked_.empty())) return;
+    // A partial acknowledgement, and nothing is known of what lies behind it: the next segment is
+    // lost as well (RFC 6582, section 3.2, step 3).
     const std::uint32_t deflate = acked > mss ? acked - mss : 0;
     left_network_ -= std::min(left_network_, deflate);
     high_retransmitted_ = una;

@@ -37,7 +37,7 @@ public:
     // or late, and are ignored.
     bool on_sack(std::span<const SeqRange> blocks, SeqNum una, SeqNum nxt);
     // An ACK that repeats `una` while data is under way, or brings news by SACK.
-    void on_duplicate_ack(bool sack_in_use, std::uint32_t mss, std::uint32_t in_flight);
+    void on_duplicate_ack(bool says_what_it_has, std::uint32_t mss, std::uint32_t in_flight);
     // Whether a loss has shown that no recovery is dealing with yet.
     bool sees_loss(SeqNum una, std::uint32_t mss) const;
     void start_fast(SeqNum una, SeqNum nxt, std::uint32_t mss);

@@ -174,7 +174,7 @@ TEST(RttEstimator, FollowsRfc6298) {
     EXPECT_EQ(rtt.timeout(0), 110ms + 4 * 57'500us);
     for (int i = 0; i < 100; ++i)
         rtt.add_sample(1ms);
-    EXPECT_EQ(rtt.timeout(0), 200ms);
+    EXPECT_EQ(rtt.timeout(0), 201ms);
 }
 
 TEST(RateLimit, AllowsABurstAndThenARate) {

@@ -12,9 +12,10 @@ public:
     // Before the first sample (RFC 6298, 2.1).
     static constexpr Duration kInitialTimeout = 1s;
     // RFC 6298 asks for a minimum of one second because of coarse clocks and delayed ACKs. Kernels
-    // of today use 200 ms and delay ACKs by at most 40 ms to 200 ms; waiting longer than they do
-    // would make every lost tail segment cost five times as much as with them.
-    static constexpr Duration kMinTimeout = 200ms;
+    // of today wait at least 200 ms longer than the round trip and delay ACKs by 40 ms, rarely by
+    // 200 ms; waiting longer would make every lost tail cost five times as much as with them, and
+    // less would send again what is only acknowledged late.
+    static constexpr Duration kMinMargin = 200ms;
     static constexpr Duration kMaxTimeout = 60s;
 
     void add_sample(Duration rtt) {
@@ -32,10 +33,13 @@ public:
     bool has_sample() const { return smoothed_ > Duration::zero(); }
     Duration smoothed() const { return smoothed_; }
 
-    // The timeout after `backoff` expiries in a row.
+    // The timeout after `backoff` expiries in a row, in whole milliseconds.
     Duration timeout(int backoff) const {
         Duration base = kInitialTimeout;
-        if (has_sample()) base = std::max(smoothed_ + variation_ * 4, kMinTimeout);
+        if (has_sample()) {
+            base = smoothed_ + std::max(variation_ * 4, kMinMargin);
+            base -= base % std::chrono::milliseconds(1);
+        }
         for (int i = 0; i < backoff && base < kMaxTimeout; ++i)
             base *= 2;
         return std::min(base, kMaxTimeout);

@@ -1,6 +1,8 @@
 // IP input, dispatch to the layers, and the order of a poll.
 #include "netstack/core/stack.h"
 
+#include <algorithm>
+
 #include "packet/checksum.h"
 
 namespace selvage::netstack {
@@ -9,8 +11,24 @@ using packet::IpMeta;
 using packet::IpProtocol;
 using packet::PacketBuf;
 
+namespace {
+
+// Below: IPv4's minimum of what every host takes. Above: what fits into a block with its headroom.
+constexpr std::uint16_t kMtuMin = 576;
+constexpr std::uint16_t kMtuMax = 1900;
+
+StackOptions checked(StackOptions options) {
+    options.mtu = std::clamp(options.mtu, kMtuMin, kMtuMax);
+    if (options.ephemeral_first > options.ephemeral_last) {
+        std::swap(options.ephemeral_first, options.ephemeral_last);
+    }
+    return options;
+}
+
+}  // namespace
+
 Stack::Stack(StackOptions options, packet::PacketPool& pool, const StackSeeds& seeds)
-    : options_(std::move(options)),
+    : options_(checked(std::move(options))),
       output_(pool, counters_),
       tcp_(options_, seeds, counters_, output_, events_),
       udp_(options_, counters_, output_, events_, seeds.sequence_key),

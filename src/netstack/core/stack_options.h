@@ -48,7 +48,8 @@ struct UdpOptions {
 };
 
 struct StackOptions {
-    // Of the overlay, for packets that we send. What arrives may be as large as a block.
+    // Of the overlay, for packets that we send; 576 to 1900. What arrives may be as large as a
+    // block.
     std::uint16_t mtu = 1360;
 
     // Connections of every state, TIME-WAIT included. Full: the oldest in TIME-WAIT gives way;

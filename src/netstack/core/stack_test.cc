@@ -342,6 +342,19 @@ TEST_F(StackTest, CallsWithStaleIdsDoNothing) {
     poll();
 }
 
+TEST_F(StackTest, AnMtuThatCannotBeIsBroughtIntoRange) {
+    for (const std::uint16_t mtu : {std::uint16_t{0}, std::uint16_t{100}, std::uint16_t{0xffff}}) {
+        Stack odd(StackOptions{.mtu = mtu, .ephemeral_first = 9, .ephemeral_last = 8}, pool, {});
+        odd.set_addresses({Prefix{kOurs, 24}});
+        const auto id = odd.udp_bind(0);
+        ASSERT_TRUE(id);
+        const Bytes largest(odd.options().mtu - 28U);
+        EXPECT_TRUE(odd.udp_send(*id, {kPeer, 1}, largest));
+        odd.poll(now, *this);
+        EXPECT_EQ(sent.back().size(), odd.options().mtu);
+    }
+}
+
 TEST_F(StackTest, SeveralStacksLiveSideBySide) {
     Stack other(StackOptions{}, pool, {});
     other.set_addresses({Prefix{kPeer, 24}});

@@ -204,9 +204,11 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
         news = recovery_.on_sack(blocks, una_, nxt_);
     }
     const bool empty = s.length() == 0;
+    // A peer that agreed to SACK and then sends none still deserves to be counted.
+    const bool by_sack = sack_on_ && s.options.sack_count > 0;
     const bool duplicate =
-        !advanced && s.ack == una_ && flight > 0 && (sack_on_ ? news : empty && !window_changed);
-    if (duplicate) recovery_.on_duplicate_ack(sack_on_, full_segment(), flight);
+        !advanced && s.ack == una_ && flight > 0 && (by_sack ? news : empty && !window_changed);
+    if (duplicate) recovery_.on_duplicate_ack(by_sack, full_segment(), flight);
     if (duplicate || news) {
         recovery_.update_lost(una_, full_segment());
         if (recovery_.sees_loss(una_, full_segment())) {

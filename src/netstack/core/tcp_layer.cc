@@ -10,8 +10,9 @@ namespace selvage::netstack {
 using namespace packet::tcp_flag;
 
 namespace {
-enum HashPurpose : std::uint8_t { kForTable, kForSequence, kForTimestamp, kForPort };
-}
+// Keeps the uses of one key apart.
+enum class HashPurpose : std::uint8_t { table, sequence, timestamp, port };
+}  // namespace
 
 TcpLayer::TcpLayer(
     const StackOptions& options, const StackSeeds& seeds, StackCounters& counters, IpOutput& output,
@@ -31,7 +32,7 @@ TcpLayer::TcpLayer(
 
 namespace {
 
-std::uint64_t hash_flow(SipKey key, const FlowKey& flow, std::uint8_t purpose, bool with_port) {
+std::uint64_t hash_flow(SipKey key, const FlowKey& flow, HashPurpose purpose, bool with_port) {
     std::uint8_t bytes[2 * 16 + 2 * 2 + 1];
     std::size_t at = 0;
     const auto put = [&](ByteView piece) {
@@ -42,32 +43,33 @@ std::uint64_t hash_flow(SipKey key, const FlowKey& flow, std::uint8_t purpose, b
     put(flow.remote.bytes());
     put(as_bytes_of(be16(with_port ? flow.local_port : std::uint16_t{0})));
     put(as_bytes_of(be16(flow.remote_port)));
-    bytes[at++] = purpose;
+    bytes[at++] = static_cast<std::uint8_t>(purpose);
     return siphash24(key, {bytes, at});
 }
 
 }  // namespace
 
 std::size_t TcpLayer::FlowHash::operator()(const FlowKey& flow) const {
-    return hash_flow(key, flow, kForTable, true);
+    return hash_flow(key, flow, HashPurpose::table, true);
 }
 
 // RFC 6528: a clock of 4 microseconds plus a keyed hash of the flow.
 SeqNum TcpLayer::initial_sequence(const FlowKey& flow, TimePoint now) const {
-    const std::uint64_t hash = hash_flow(seeds_.sequence_key, flow, kForSequence, true);
+    const std::uint64_t hash = hash_flow(seeds_.sequence_key, flow, HashPurpose::sequence, true);
     const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 4000;
     return SeqNum(static_cast<std::uint32_t>(hash + ticks));
 }
 
 std::uint64_t TcpLayer::port_offset(const FlowKey& flow) const {
-    return hash_flow(seeds_.sequence_key, flow, kForPort, false);
+    return hash_flow(seeds_.sequence_key, flow, HashPurpose::port, false);
 }
 
 TcpId TcpLayer::add(
     const FlowKey& flow, const TcpSocketOptions& options, Owner owner, TimePoint now
 ) {
-    const auto offset =
-        static_cast<std::uint32_t>(hash_flow(seeds_.sequence_key, flow, kForTimestamp, true));
+    const auto offset = static_cast<std::uint32_t>(
+        hash_flow(seeds_.sequence_key, flow, HashPurpose::timestamp, true)
+    );
     auto made =
         std::make_unique<Entry>(shared_, flow, options, initial_sequence(flow, now), offset);
     made->owner = owner;

@@ -191,6 +191,20 @@ TEST(TcpSack, SendsOnlyWhatIsMissing) {  // RFC 6675
     s.expect_counted(&StackCounters::tcp_timeouts, 0);
 }
 
+TEST(TcpSack, APeerThatAgreedAndSendsNoneIsServedAsOneWithout) {
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection(syn().mss(1000).sack_ok());
+    send_segments(s, 8);
+    for (int i = 0; i < 3; ++i)
+        s.at(10ms).receives(ack().seq(1).ack(1));
+    s.sends(data(1000).seq(1).ack(1));
+    s.at(20ms).receives(ack().seq(1).ack(3001));
+    s.sends(data(1000).seq(3001).ack(1));
+    s.at(30ms).receives(ack().seq(1).ack(8001));
+    s.expect_silence_until(60s);
+    s.expect_counted(&StackCounters::tcp_timeouts, 0);
+}
+
 TEST(TcpSack, ATimeoutSendsNothingThatThePeerHolds) {
     TcpScript s{{.listen = 22}};
     s.at(0ms).accepts_connection(syn().mss(1000).sack_ok());
@@ -209,7 +223,7 @@ TEST(TcpSack, ForgetsWhatThePeerHasThrownAway) {  // RFC 2018, 8
     s.at(10ms).receives(ack().seq(1).ack(1).sack({{1001, 3001}}));
     // It acknowledges the first alone although it had said it held the next two.
     s.at(20ms).receives(ack().seq(1).ack(1001));
-    s.at(220ms).sends(data(1000).seq(1001).ack(1));
+    s.at(222ms).sends(data(1000).seq(1001).ack(1));
     s.at(230ms).receives(ack().seq(1).ack(2001));
     s.sends(data(1000).seq(2001).ack(1));
     s.sends(data(1000).seq(3001).ack(1));

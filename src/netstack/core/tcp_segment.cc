@@ -8,15 +8,13 @@
 namespace selvage::netstack {
 namespace {
 
-enum OptionKind : std::uint8_t {
-    kEnd = 0,
-    kNoOperation = 1,
-    kMss = 2,
-    kWindowScale = 3,
-    kSackPermitted = 4,
-    kSack = 5,
-    kTimestamps = 8,
-};
+constexpr std::uint8_t kEnd = 0;
+constexpr std::uint8_t kNoOperation = 1;
+constexpr std::uint8_t kMss = 2;
+constexpr std::uint8_t kWindowScale = 3;
+constexpr std::uint8_t kSackPermitted = 4;
+constexpr std::uint8_t kSack = 5;
+constexpr std::uint8_t kTimestamps = 8;
 
 struct SackBlock {
     be32 begin;
