@@ -1,6 +1,7 @@
 // Tests of several route cores: lines, rings, stars, deaths, restarts, partitions.
 #include "peer_rpc.pb.h"
 #include "route/core_net.h"
+#include "rt/rng.h"
 
 namespace selvage::route::test {
 namespace {
@@ -84,6 +85,74 @@ TEST(Convergence, ALineWhoseHalvesTurnAwayFromEachOtherBecomesOne) {
     EXPECT_TRUE(net.converged());
     net.run(120);
     EXPECT_TRUE(net.converged());
+}
+
+// Both sides know each other from before the partition and have reasons to turn inwards: on each
+// the smallest id that is known lies on its own side and looks after another branch.
+TEST(Convergence, AHealedPartitionIsOneNetworkWhateverHappenedMeanwhile) {
+    CoreNet net;
+    for (const std::uint32_t id : {2U, 9U, 10U, 11U, 20U, 21U})
+        net.add(id);
+    net.link(2, 9);
+    net.link(2, 10);
+    net.link(10, 11);
+    net.link(11, 20);
+    net.link(20, 21);
+    net.run(100);
+    ASSERT_TRUE(net.converged());
+    net.unlink(11, 20);
+    net.add(1);
+    net.add(19);
+    net.link(1, 19);
+    net.run(5);
+    net.link(21, 1);
+    net.run(20);
+    net.link(11, 20);
+    net.run(10);
+    EXPECT_TRUE(net.converged());
+    EXPECT_EQ(net.path(2, 1), (Route{2, 10, 11, 20, 21, 1}));
+    net.add(30);
+    net.link(2, 30);
+    net.run(3);
+    EXPECT_TRUE(net.converged());
+}
+
+// Links come and go, nodes come and die, in sparse networks where a single link often decides.
+TEST(Convergence, AfterRandomHistoriesEverybodyReachesWhomLinksLeadTo) {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        SCOPED_TRACE(seed);
+        rt::Rng rng(seed);
+        CoreNet net;
+        std::vector<std::uint32_t> ids;
+        const auto pick = [&] { return ids[rng.below(ids.size())]; };
+        const auto add = [&] {
+            const auto id = static_cast<std::uint32_t>(1 + rng.below(250));
+            if (net.cores().contains(PeerId(id))) return;
+            net.add(id);
+            if (!ids.empty()) net.link(id, pick());
+            ids.push_back(id);
+        };
+        while (ids.size() < 8)
+            add();
+        for (int event = 0; event < 25; ++event) {
+            const auto kind = rng.below(10);
+            const std::uint32_t a = pick();
+            const std::uint32_t b = pick();
+            if (kind == 0) {
+                add();
+            } else if (kind == 1 && ids.size() > 5) {
+                net.remove(a);
+                std::erase(ids, a);
+            } else if (a != b && net.linked(a, b)) {
+                net.unlink(a, b);
+            } else if (a != b && kind < 7) {
+                net.link(a, b);
+            }
+            net.run(static_cast<int>(rng.below(rng.chance(0.1) ? 120 : 8)));
+        }
+        net.run(15);
+        EXPECT_TRUE(net.matches_links());
+    }
 }
 
 TEST(Convergence, QuietNetworksOnlySendKeepalives) {

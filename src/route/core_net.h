@@ -63,11 +63,24 @@ public:
     bool converged() const {
         for (const auto& [id, core] : cores_) {
             for (const auto& [other, unused] : cores_) {
-                const RouteEntry* entry = core->table()->find(other);
-                if (entry == nullptr || !entry->least_hop) return false;
+                if (!reaches(*core, other)) return false;
             }
         }
         return true;
+    }
+    // Whether the nodes reach exactly those that links lead to, in however many parts the network
+    // has fallen.
+    bool matches_links() const {
+        for (const auto& [id, core] : cores_) {
+            const std::set<PeerId> part = part_of(id);
+            for (const auto& [other, unused] : cores_) {
+                if (reaches(*core, other) != part.contains(other)) return false;
+            }
+        }
+        return true;
+    }
+    bool linked(std::uint32_t a, std::uint32_t b) const {
+        return links_.contains({PeerId(std::min(a, b)), PeerId(std::max(a, b))});
     }
     // The path that packets take, hop by hop; empty when it does not arrive.
     std::vector<std::uint32_t> path(std::uint32_t from, std::uint32_t to) const {
@@ -93,18 +106,38 @@ public:
 private:
     static constexpr TimePoint kStart{std::chrono::hours(1000)};
 
+    static bool reaches(const RouteCore& core, PeerId other) {
+        const RouteEntry* entry = core.table()->find(other);
+        return entry != nullptr && entry->least_hop;
+    }
+    std::set<PeerId> part_of(PeerId id) const {
+        std::set<PeerId> part{id};
+        for (bool grew = true; grew;) {
+            grew = false;
+            for (const auto& [a, b] : links_) {
+                if (part.contains(a) == part.contains(b)) continue;
+                part.insert(a);
+                part.insert(b);
+                grew = true;
+            }
+        }
+        return part;
+    }
+
     bool exchange() {
         bool said = false;
         for (auto& [id, core] : cores_) {
             for (const SessionView& session : core->sessions()) {
                 const auto out = core->next_sync(session.peer, now_);
                 if (!out) continue;
-                said = true;
-                ++messages_;
                 const auto peer = cores_.find(session.peer);
-                Result<Bytes> reply = Errc::timed_out;
-                if (peer != cores_.end())
-                    reply = peer->second->on_request(id, out->bytes, moment());
+                ++messages_;
+                if (peer == cores_.end()) {
+                    core->on_reply(*out, Error(Errc::timed_out), now_);
+                    continue;  // asking again at once would not end
+                }
+                said = true;
+                const auto reply = peer->second->on_request(id, out->bytes, moment());
                 core->on_reply(*out, reply, now_);
             }
         }

@@ -13,6 +13,7 @@ constexpr std::size_t kRecordBytesPerSync = 256 * 1024;
 
 // Who meets us usually tells us about itself within a second, directly or through others.
 constexpr Duration kStrangerTime = std::chrono::seconds(3);
+constexpr Duration kSettlingTime = std::chrono::seconds(10);
 
 // Who is easy to reach from everywhere makes the best target.
 bool is_open(const PeerRecord* record) {
@@ -163,6 +164,20 @@ std::optional<PeerId> RouteCore::choose_target() const {
     return first;
 }
 
+// Whether what we know of a neighbour is from after we met it: until then the choice above rests
+// on what was true before, and may turn away from the only link that could tell better. And
+// whoever just told us something is kept for a while, since there may be more.
+bool RouteCore::is_news_awaited(PeerId peer, TimePoint met, TimePoint now) const {
+    const auto row = links_.rows().find(peer);
+    const bool fresh = links_.record(peer) != nullptr && row != links_.rows().end() &&
+                       row->second.renewed >= met &&
+                       row->second.connected.contains(links_.options().self);
+    if (!fresh) return now - met >= kStrangerTime;
+    const auto session = sessions_.find(peer);
+    return session != sessions_.end() && session->second.we_initiate &&
+           now - row->second.renewed < kSettlingTime;
+}
+
 // Empty when everybody initiates towards us: then nothing changes.
 std::set<PeerId> RouteCore::targets(TimePoint now) const {
     std::set<PeerId> out;
@@ -170,8 +185,7 @@ std::set<PeerId> RouteCore::targets(TimePoint now) const {
     for (const auto& [peer, met] : met_) {
         const auto session = sessions_.find(peer);
         const bool it_initiates = session != sessions_.end() && session->second.it_initiates;
-        if (it_initiates || links_.record(peer) != nullptr) continue;
-        if (now - met >= kStrangerTime) out.insert(peer);
+        if (!it_initiates && is_news_awaited(peer, met, now)) out.insert(peer);
     }
     return out;
 }

@@ -6,8 +6,8 @@
 // one neighbour that does not already initiate towards it. Any one would not do: in a long chain
 // two halves could each turn inwards and never hear of one another, however good their link. So
 // the one is on the way to the smallest known id, which makes the sessions a connected tree where
-// knowledge is shared; and where it is not, a neighbour of whom nobody has told us anything is
-// initiated towards as well.
+// knowledge is shared; and where it is not, a neighbour of whom nothing is known from after we
+// met it is initiated towards as well.
 //
 //   tick ---------> choose whom to initiate towards, expire, refresh
 //   next_sync ----> what this neighbour does not know yet, or a keepalive, or nothing
@@ -121,6 +121,7 @@ private:
     std::optional<PeerId> choose_target() const;
     std::optional<PeerId> towards_smallest() const;
     std::set<PeerId> targets(TimePoint now) const;
+    bool is_news_awaited(PeerId peer, TimePoint met, TimePoint now) const;
     void forget_lost(const RouteTable& before);
     void rebuild();
     bool is_reachable(PeerId peer) const;

@@ -1,10 +1,13 @@
 // The link layer's vectors: keys, ciphers, compression, headers of packets that relays touch.
 #include "crypto/cipher.h"
 #include "crypto/keys.h"
+#include "dataplane/relay_checks.h"
 #include "packet/compress.h"
 #include "packet/packet_buf.h"
 #include "packet/peer_header.h"
 #include "peer_rpc.pb.h"
+#include "rpc/envelope.h"
+#include "tunnel/udp_header.h"
 #include "vector_file.h"
 
 namespace selvage {
@@ -187,12 +190,75 @@ TEST(HandshakeVectors, ParseAndBuildToTheSameBytes) {
     }
 }
 
-TEST(ForeignNetworkVectors, TheOuterHeaderIsAPeerHeader) {
+TEST(ForeignNetworkVectors, TheOuterHeaderIsAPeerHeaderAndThePayloadIsSound) {
     for (const Json& vector : load_vectors("link/foreign_network.json")) {
         SCOPED_TRACE(vector["name"].get<std::string>());
         const Bytes wire = peer_packets(vector).front();
         expect_header(vector["decoded"], header_of(wire));
         EXPECT_FALSE(packet::is_control(header_of(wire).packet_type()));
+        EXPECT_TRUE(dataplane::is_sound_foreign_packet(ByteView(wire).subspan(16)));
+    }
+}
+
+TEST(UdpTunnelVectors, ParseAndBuildToTheSameBytes) {
+    for (const Json& vector : load_vectors("link/udp_tunnel.json")) {
+        SCOPED_TRACE(vector["name"].get<std::string>());
+        const Json& want = vector["decoded"];
+        const Bytes wire = hex_of(vector["wire"]);
+        const auto frame = tunnel::parse_udp_frame(wire);
+        ASSERT_TRUE(frame.has_value());
+        EXPECT_EQ(frame->conn_id, want["conn_id"].get<std::uint32_t>());
+        EXPECT_EQ(static_cast<int>(frame->type), want["msg_type"].get<int>());
+        EXPECT_EQ(frame->body.size(), want["len"].get<std::size_t>());
+        if (want.contains("body")) EXPECT_EQ(to_hex(frame->body), want["body"].get<std::string>());
+        const auto header =
+            tunnel::build_udp_header(frame->conn_id, frame->type, frame->body.size());
+        EXPECT_EQ(to_hex(as_bytes_of(header)), to_hex(ByteView(wire).first(8)));
+        if (frame->type != tunnel::UdpType::syn && frame->type != tunnel::UdpType::sack) continue;
+        const Bytes opening =
+            tunnel::build_udp_opening(frame->conn_id, frame->type, tunnel::magic_of(*frame));
+        EXPECT_EQ(to_hex(opening), to_hex(wire));
+    }
+}
+
+// What is refused by a function without a connection around it; the rest is tested where the
+// connection is.
+TEST(RefusedVectors, SealedCompressedAndForeignPayloadsThatAreNone) {
+    int seen = 0;
+    for (const Json& vector : load_vectors("link/refused.json")) {
+        const std::string name = vector["name"];
+        SCOPED_TRACE(name);
+        if (vector["inputs"]["transport"] != "tcp") continue;
+        const Bytes wire = hex_of(vector["wire"]);
+        const ByteView payload = wire.size() < 20 ? ByteView{} : ByteView(wire).subspan(20);
+        if (name.starts_with("flag ENCRYPTED")) {
+            auto cipher =
+                PacketCipher::make(crypto::CipherAlgorithm::aes_gcm, SecretText("s1")).value();
+            Bytes buffer(payload.begin(), payload.end());
+            EXPECT_FALSE(cipher.open(buffer));
+            ++seen;
+        } else if (name.starts_with("flag COMPRESSED")) {
+            packet::Compressor compressor;
+            Bytes room(packet::kBlockBytes);
+            EXPECT_FALSE(compressor.expand(payload, payload.size(), room).has_value());
+            ++seen;
+        } else if (name.starts_with("ForeignNetworkPacket")) {
+            EXPECT_FALSE(dataplane::is_sound_foreign_packet(payload));
+            ++seen;
+        } else if (name == "RpcReq not protobuf") {
+            EXPECT_FALSE(rpc::parse_piece(payload).has_value());
+            ++seen;
+        }
+    }
+    EXPECT_EQ(seen, 12);
+}
+
+TEST(RefusedVectors, DatagramsThatAreNoFrames) {
+    for (const auto* name : {"SYN with len field 7 and body 8", "7-byte datagram"}) {
+        for (const Json& vector : load_vectors("link/refused.json")) {
+            if (vector["name"] != name) continue;
+            EXPECT_FALSE(tunnel::parse_udp_frame(hex_of(vector["wire"])).has_value()) << name;
+        }
     }
 }
 
