@@ -355,11 +355,15 @@ std::vector<ServiceInfo> ServiceHost::services() const {
     std::vector<ServiceInfo> out;
     for (const auto& service : services_) {
         const ServiceOptions& options = service->options;
+        std::vector<std::string> allow;
+        for (const AllowRule& rule : options.allow.rules())
+            allow.push_back(to_text(rule));
         out.push_back({
             .name = std::string(options.spec->name),
             .summary = std::string(options.spec->summary),
             .enabled = options.enabled,
             .port = options.port,
+            .allow = std::move(allow),
             .listen_host = options.listen_host,
             .sessions = service->live,
             .counters = service->counters,

@@ -39,6 +39,7 @@ struct ServiceInfo {
     std::string summary;
     bool enabled = false;
     std::uint16_t port = 0;
+    std::vector<std::string> allow;  // as configured
     std::optional<Endpoint> listen_host;
     std::size_t sessions = 0;
     ServiceCounters counters;

@@ -1,0 +1,97 @@
+// What the management channel may know of an instance and ask of it. The node implements it (see
+// node_instance.h); tests fake it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/time.h"
+#include "base/uuid.h"
+#include "connect/connectors.h"
+#include "edge/service_host.h"
+#include "rt/stream.h"
+#include "rt/task.h"
+
+namespace selvage::node {
+
+struct InstanceFacts {
+    std::string instance_name;
+    Uuid instance_id;
+    std::string network_name;
+    PeerId peer;
+    std::string host_name;
+    std::string version;
+    std::optional<Prefix> ipv4;
+    std::string device;
+    Duration uptime{0};
+    std::vector<std::string> listeners;
+    std::vector<IpAddress> host_addresses;
+    std::string config;  // without secrets
+};
+
+// A connection to a neighbour.
+struct ConnFacts {
+    ConnId id;
+    PeerId peer;
+    std::string host_name;
+    std::string network_name;
+    std::string tunnel;  // scheme
+    std::string local;
+    std::string remote;
+    std::string resolved_remote;
+    bool is_client = false;
+    std::optional<Duration> latency;
+    double loss_rate = 0;
+    std::uint64_t rx_bytes = 0;
+    std::uint64_t tx_bytes = 0;
+    std::uint64_t rx_packets = 0;
+    std::uint64_t tx_packets = 0;
+};
+
+// Another node of the network, as routing knows it. Its texts are its own: untrusted.
+struct NodeFacts {
+    struct Way {
+        PeerId next_hop;
+        std::uint32_t hops = 0;
+        std::uint32_t latency_ms = 0;
+    };
+    PeerId peer;
+    std::optional<Uuid> instance;
+    std::string host_name;
+    std::string version;
+    std::optional<Prefix> ipv4;
+    std::optional<Prefix> ipv6;
+    std::vector<Prefix> proxy_cidrs;
+    std::uint8_t udp_nat_type = 0;
+    std::uint8_t tcp_nat_type = 0;
+    std::optional<Way> least_hop;
+    std::optional<Way> least_cost;
+};
+
+class InstanceView {
+public:
+    virtual ~InstanceView() = default;
+    virtual InstanceFacts facts() const = 0;
+    virtual std::vector<ConnFacts> connections() const = 0;  // by peer, then by age
+    virtual std::vector<NodeFacts> nodes() const = 0;        // without ourselves
+    virtual std::vector<connect::ConnectorStatus> connectors() const = 0;
+    virtual std::vector<edge::ServiceInfo> services() const = 0;
+    virtual std::vector<edge::SessionInfo> sessions() const = 0;
+    virtual bool kill_session(edge::SessionId id) = 0;
+    // Everything that is counted, by name: "drop.no_route".
+    virtual std::map<std::string, std::uint64_t> counters() const = 0;
+    // The time of a question and its answer through the mesh.
+    virtual rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) = 0;
+    // A TCP connection into the mesh, from our virtual address.
+    virtual rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) = 0;
+    virtual rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) = 0;
+    virtual bool in_mesh(const IpAddress& address) const = 0;
+    virtual WallTime wall_now() const = 0;
+};
+
+}  // namespace selvage::node

@@ -1,0 +1,221 @@
+// The calls behind `selvage status`, services, sessions, ping, connect and kill.
+#include "node/selvage_api.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/log.h"
+#include "edge/relay.h"
+#include "rpc/stream_session.h"
+#include "rpc/typed.h"
+#include "rt/with_timeout.h"
+#include "selvage_api.pb.h"
+
+namespace selvage::node {
+namespace {
+
+namespace api = ::selvage::api;
+
+constexpr Duration kDefaultLimit = std::chrono::seconds(10);
+constexpr Duration kLongestLimit = std::chrono::seconds(60);
+
+Duration limit_of(std::uint32_t timeout_ms) {
+    if (timeout_ms == 0) return kDefaultLimit;
+    return std::min<Duration>(std::chrono::milliseconds(timeout_ms), kLongestLimit);
+}
+
+// The connection becomes a pipe to where it was asked to go.
+class Pipe final : public rpc::Upgrade {
+public:
+    explicit Pipe(rt::StreamPtr far) : far_(std::move(far)) {}
+    rt::Task<> run(rt::StreamPtr near) override {
+        static_cast<void>(co_await edge::relay(*near, *far_));
+    }
+
+private:
+    rt::StreamPtr far_;
+};
+
+std::string state_of(const edge::ServiceInfo& service) {
+    if (!service.enabled) return "off";
+    return service.error.empty() ? "listening" : service.error;
+}
+
+}  // namespace
+
+rt::Task<Result<Bytes>> SelvageApi::call(rpc::Caller caller, std::uint32_t method, Bytes request) {
+    switch (method) {
+        case 1:
+            co_return status();
+        case 2:
+            co_return list_services();
+        case 3:
+            co_return list_sessions();
+        case 4:
+            co_return co_await ping(std::move(request));
+        case 5:
+            co_return co_await open_stream(caller, std::move(request));
+        case 7:
+            co_return kill_session(request);
+        default:
+            co_return Errc::unsupported;
+    }
+}
+
+Bytes SelvageApi::status() const {
+    const InstanceFacts facts = instance_.facts();
+    api::StatusResponse out;
+    out.set_instance_name(printable(facts.instance_name));
+    out.set_network_name(printable(facts.network_name, 300));
+    out.set_peer_id(facts.peer.raw());
+    out.set_hostname(printable(facts.host_name));
+    out.set_version(facts.version);
+    if (facts.ipv4) out.set_ipv4(facts.ipv4->to_string());
+    out.set_device(facts.device);
+    out.set_uptime_seconds(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(facts.uptime).count()
+    ));
+    for (const std::string& url : facts.listeners)
+        out.add_listeners(url);
+    std::uint32_t neighbours = 0;
+    PeerId last;
+    for (const ConnFacts& conn : instance_.connections()) {
+        if (conn.peer != last) ++neighbours;
+        last = conn.peer;
+    }
+    out.set_neighbours(neighbours);
+    const auto nodes = instance_.nodes();
+    out.set_routes(static_cast<std::uint32_t>(std::ranges::count_if(
+        nodes, [](const NodeFacts& node) { return node.least_hop.has_value(); }
+    )));
+    for (const auto& [name, value] : instance_.counters())
+        (*out.mutable_counters())[name] = value;
+    return rpc::to_wire(out);
+}
+
+Bytes SelvageApi::list_services() const {
+    api::ListServicesResponse out;
+    for (const edge::ServiceInfo& service : instance_.services()) {
+        api::Service& row = *out.add_services();
+        row.set_name(service.name);
+        row.set_summary(service.summary);
+        row.set_enabled(service.enabled);
+        row.set_port(service.port);
+        for (const std::string& rule : service.allow)
+            row.add_allow(printable(rule));
+        if (service.listen_host) row.set_listen_host(service.listen_host->to_string());
+        row.set_sessions(static_cast<std::uint32_t>(service.sessions));
+        const edge::ServiceCounters& counters = service.counters;
+        row.set_accepted(counters.accepted);
+        row.set_refused(
+            counters.refused_unknown + counters.refused_not_allowed + counters.refused_limit
+        );
+        row.set_state(state_of(service));
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes SelvageApi::list_sessions() const {
+    const WallTime now = instance_.wall_now();
+    api::ListSessionsResponse out;
+    for (const edge::SessionInfo& session : instance_.sessions()) {
+        api::Session& row = *out.add_sessions();
+        row.set_id(session.id.raw());
+        row.set_service(session.service);
+        row.set_peer_id(session.caller.peer.raw());
+        row.set_peer_name(printable(session.caller.host_name));
+        row.set_remote(session.caller.address.to_string());
+        row.set_seconds(static_cast<std::uint64_t>(std::max<std::int64_t>(
+            0, std::chrono::duration_cast<std::chrono::seconds>(now - session.since).count()
+        )));
+        row.set_rx_bytes(session.bytes_in);
+        row.set_tx_bytes(session.bytes_out);
+        row.set_note(printable(session.note));
+    }
+    return rpc::to_wire(out);
+}
+
+Result<NodeFacts> SelvageApi::find_node(std::string_view target) const {
+    const auto address = IpAddress::parse(target);
+    std::uint32_t id = 0;
+    const auto [end, failed] = std::from_chars(target.data(), target.data() + target.size(), id);
+    const bool is_id = failed == std::errc{} && end == target.data() + target.size();
+    for (NodeFacts& node : instance_.nodes()) {
+        const bool same = (address && node.ipv4 && node.ipv4->address == *address) ||
+                          (is_id && node.peer.raw() == id) || node.host_name == target;
+        if (same) return std::move(node);
+    }
+    return Error(Errc::not_found, fmt::format("no member is called {}", printable(target, 64)));
+}
+
+rt::Task<Result<Bytes>> SelvageApi::ping(Bytes request) {
+    auto message = rpc::from_wire<api::PingRequest>(request);
+    if (!message) co_return message.error();
+    auto node = find_node(message->target());
+    if (!node) co_return node.error();
+    if (!node->least_hop) {
+        co_return Error(Errc::unreachable, "there is no route to it at the moment");
+    }
+    auto took = co_await instance_.ping(node->peer, limit_of(message->timeout_ms()));
+    if (!took) co_return took.error();
+    api::PingResponse out;
+    out.set_peer_id(node->peer.raw());
+    out.set_peer_name(printable(node->host_name));
+    out.set_hops(node->least_hop->hops);
+    out.set_next_hop_peer_id(node->least_hop->next_hop.raw());
+    out.set_round_trip_us(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(*took).count()
+    ));
+    co_return rpc::to_wire(out);
+}
+
+rt::Task<Result<rt::StreamPtr>> SelvageApi::dial(std::string target) {
+    const auto colon = target.rfind(':');
+    if (colon == std::string::npos) co_return Error(Errc::bad_argument, "HOST:PORT is meant");
+    std::uint16_t port = 0;
+    const char* last = target.data() + target.size();
+    const auto [end, failed] = std::from_chars(target.data() + colon + 1, last, port);
+    if (failed != std::errc{} || end != last || port == 0) {
+        co_return Error(Errc::bad_argument, "the port is a number from 1 to 65535");
+    }
+    std::string host = target.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    std::vector<IpAddress> addresses;
+    if (auto address = IpAddress::parse(host)) {
+        addresses.push_back(*address);
+    } else {
+        auto found = co_await instance_.resolve(host);
+        if (!found) co_return std::move(found).error().with(printable(host, 64));
+        addresses = std::move(*found);
+    }
+    for (const IpAddress& address : addresses) {
+        if (instance_.in_mesh(address)) co_return co_await instance_.dial_mesh({address, port});
+    }
+    co_return Error(Errc::unreachable, fmt::format("{} is not in the mesh", printable(host, 64)));
+}
+
+rt::Task<Result<Bytes>> SelvageApi::open_stream(rpc::Caller caller, Bytes request) {
+    auto message = rpc::from_wire<api::OpenStreamRequest>(request);
+    if (!message) co_return message.error();
+    if (caller.session == nullptr) co_return Errc::unsupported;  // not over the mesh
+    auto far = co_await rt::with_timeout(
+        runtime_, limit_of(message->timeout_ms()), dial(message->target())
+    );
+    if (!far) co_return far.error();
+    api::OpenStreamResponse out;
+    out.set_local((*far)->local().to_string());
+    out.set_remote((*far)->remote().to_string());
+    caller.session->upgrade(std::make_unique<Pipe>(std::move(*far)));
+    co_return rpc::to_wire(out);
+}
+
+Result<Bytes> SelvageApi::kill_session(ByteView request) {
+    auto message = rpc::from_wire<api::KillSessionRequest>(request);
+    if (!message) return message.error();
+    if (!instance_.kill_session(edge::SessionId(message->id()))) {
+        return Error(Errc::not_found, fmt::format("there is no session {}", message->id()));
+    }
+    return Bytes{};
+}
+
+}  // namespace selvage::node
