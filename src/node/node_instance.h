@@ -1,0 +1,39 @@
+// A running Node as the management channel sees it.
+#pragma once
+
+#include "node/instance_view.h"
+#include "node/node.h"
+
+namespace selvage::node {
+
+class NodeInstance final : public InstanceView {
+public:
+    // Both outlive it.
+    NodeInstance(rt::Runtime& runtime, Node& node) : runtime_(runtime), node_(node) {}
+
+    InstanceFacts facts() const override;
+    std::vector<ConnFacts> connections() const override;
+    std::vector<NodeFacts> nodes() const override;
+    std::vector<connect::ConnectorStatus> connectors() const override {
+        return node_.connectors().status();
+    }
+    std::vector<edge::ServiceInfo> services() const override { return node_.services().services(); }
+    std::vector<edge::SessionInfo> sessions() const override { return node_.services().sessions(); }
+    bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
+    std::map<std::string, std::uint64_t> counters() const override;
+    rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) override;
+    rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override {
+        return node_.dialer().dial_mesh(to);
+    }
+    rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) override {
+        return node_.dialer().resolve(std::move(name));
+    }
+    bool in_mesh(const IpAddress& address) const override { return node_.view().in_mesh(address); }
+    WallTime wall_now() const override { return runtime_.wall_now(); }
+
+private:
+    rt::Runtime& runtime_;
+    Node& node_;
+};
+
+}  // namespace selvage::node
