@@ -11,7 +11,10 @@
 #include "crypto/random.h"
 #include "host/linux/host.h"
 #include "host/machine.h"
+#include "management_socket.h"
+#include "node/management.h"
 #include "node/node.h"
+#include "node/node_instance.h"
 #include "rt/loop.h"
 
 namespace selvage {
@@ -96,7 +99,15 @@ rt::Task<> Daemon::run_instance(config::NodeOptions options) {
                              .on_failure = [this] { changed_.notify(); },
                              .log = log_}
     );
-    if (auto started = co_await node.start(); !started) {
+    node::NodeInstance view(loop_, node);
+    node::Management management(
+        loop_, pool_, *sockets_, view,
+        {.socket_path = node.options().management_socket, .portal = node.options().rpc_portal},
+        log_.child(name).child("management")
+    );
+    Result<> started = co_await node.start();
+    if (started) started = management.start();
+    if (!started) {
         log_.error("cannot start", "instance={} reason=\"{}\"", name, started.error().message());
         status_ = kExitFailure;
     } else {
@@ -109,6 +120,7 @@ rt::Task<> Daemon::run_instance(config::NodeOptions options) {
             status_ = kExitFailure;
         }
     }
+    co_await management.stop();
     co_await node.stop();
 }
 
@@ -132,6 +144,12 @@ int run_program(const std::vector<std::string>& arguments) {
         std::fprintf(stderr, "selvaged: %s\n", warning.c_str());
     }
     if (command_line.action == config::Action::check_config) return 0;
+    for (config::NodeOptions& options : loaded->instances) {
+        if (!options.management_socket.empty()) continue;
+        auto path = app::make_socket_path(options.instance_name);
+        if (!path) return fail(path.error(), kExitFailure);
+        options.management_socket = *path;
+    }
     Daemon daemon(command_line.log_level);
     return daemon.run(std::move(loaded->instances));
 }

@@ -153,6 +153,9 @@ rt::Task<> StreamSession::read_frames() {
     for (;;) {
         auto got =
             co_await rt::with_timeout(runtime_, options_.idle_limit, stream_->read_some(buffer));
+        // Behind an upgrade the end of the stream belongs to whoever takes over; it reads it again.
+        const bool handed_over = upgrade_ || (taking_ && endpoint_.awaited_replies() == 0);
+        if (got && *got == 0 && handed_over) co_return;
         if (!got || *got == 0) {
             end(got ? Error(Errc::closed, "the other side ended the session") : got.error());
             co_return;
