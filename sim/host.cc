@@ -42,7 +42,7 @@ private:
     std::shared_ptr<UnixListener> state_;
 };
 
-Host::Host(Parts parts, std::string name, HostOptions options)
+Host::Host(Parts parts, std::string name, const HostOptions& options)
     : parts_(parts),
       name_(std::move(name)),
       runtime_(parts.loop, siphash24({parts.seed, 2}, as_view(name_))),

@@ -41,7 +41,7 @@ public:
         std::uint64_t seed;
         Log log;
     };
-    Host(Parts parts, std::string name, HostOptions options);
+    Host(Parts parts, std::string name, const HostOptions& options);
     ~Host() override;
 
     const std::string& name() const override { return name_; }

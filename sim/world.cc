@@ -12,6 +12,7 @@ namespace selvage::sim {
 class World::TraceLog final : public LogSink {
 public:
     TraceLog(World& world, LogLevel level)
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): a world has one thread
         : world_(world), level_(level), shown_(std::getenv("SELVAGE_SIM_LOG") != nullptr) {}
     bool enabled(LogLevel level) const override { return level >= level_; }
     void write(LogLevel level, std::string_view prefix, std::string_view line) override {
@@ -61,7 +62,7 @@ Host& World::add_host(const std::string& name, HostOptions options) {
         options.addresses = {IpAddress::v4(0xc6120000U + number), IpAddress::v6(v6)};
     }
     auto host = std::make_unique<Host>(
-        Host::Parts{loop_, network_, trace_, options_.seed, log_}, name, std::move(options)
+        Host::Parts{loop_, network_, trace_, options_.seed, log_}, name, options
     );
     return *(hosts_[name] = std::move(host));
 }
@@ -114,9 +115,9 @@ void World::remove_checker(const std::string& name) {
 
 void World::check() {
     for (const auto& [name, checker] : checkers_) {
-        std::string wrong = checker();
+        const std::string wrong = checker();
         if (wrong.empty() || violations_.size() >= kViolationsKept) continue;
-        violations_.push_back(name + ": " + wrong);
+        violations_.push_back(fmt::format("{}: {}", name, wrong));
         note("checker " + violations_.back());
     }
 }

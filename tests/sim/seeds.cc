@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kReportLines = 60;
 
 std::optional<std::uint64_t> wanted_seed() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): a world has one thread
     const char* text = std::getenv("SELVAGE_SIM_SEED");
     if (!text || *text == '\0') return std::nullopt;
     return std::strtoull(text, nullptr, 0);
@@ -33,6 +34,7 @@ void report(World& world) {
         name, world.seed(), world.seed(), name, world.trace().count(),
         world.trace().tail(kReportLines)
     );
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): a world has one thread
     const char* folder = std::getenv("SELVAGE_SIM_PCAP");
     if (!folder) return;
     const std::string path = fmt::format("{}/{}-{}.pcap", folder, name, world.seed());
