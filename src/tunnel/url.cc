@@ -204,6 +204,8 @@ Result<Url> Url::parse(std::string_view text) {
         return bad(text, "the host is missing");
     }
     if (!url.port_given) url.port = default_port(url.scheme);
+    // Escapes make the written form longer; peers must be able to read it, and so must we.
+    if (url.to_string().size() > kUrlLimit) return bad(text, "too long");
     return url;
 }
 

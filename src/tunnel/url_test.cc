@@ -92,6 +92,7 @@ TEST(Url, WhatIsNoUrlIsRefusedWithAReason) {
     }
     EXPECT_FALSE(Url::parse("tcp://" + std::string(2000, 'a')));
     EXPECT_FALSE(Url::parse("tcp://" + std::string(300, 'a')));
+    EXPECT_FALSE(Url::parse("tcp://h/" + std::string(500, ' '))) << "too long once it is escaped";
 }
 
 TEST(ListenerUrls, AnArgumentStandsForTheSchemesThatWeHave) {
