@@ -30,7 +30,7 @@ TEST(Secret, ComparesContentAndMovesWithoutLeavingACopy) {
     EXPECT_TRUE(a.equals(b));
     const Secret<4> moved = std::move(a);
     EXPECT_TRUE(moved.equals(b));
-    EXPECT_EQ(to_hex(a.reveal()), "00000000");  // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(to_hex(a.reveal()), "00000000");  // NOLINT: what is left in it
 }
 
 TEST(SecretText, TellsOnlyEqualTextsApart) {

@@ -32,7 +32,7 @@ SipKey random_key(rt::Rng& rng) {
 
 RouteService::RouteService(
     rt::Runtime& runtime, rpc::RpcEndpoint& endpoint, rpc::ServiceTable& services,
-    RouteOptions options, Log log
+    const RouteOptions& options, Log log
 )
     : runtime_(runtime),
       endpoint_(endpoint),

@@ -32,7 +32,7 @@ public:
     // Adds its services to `services`; all references outlive it.
     RouteService(
         rt::Runtime& runtime, rpc::RpcEndpoint& endpoint, rpc::ServiceTable& services,
-        RouteOptions options, Log log
+        const RouteOptions& options, Log log
     );
     RouteService(const RouteService&) = delete;
     RouteService& operator=(const RouteService&) = delete;

@@ -228,7 +228,7 @@ TEST(PeerCenter, TheLeaderIsTheSmallestThatIsNoPublicServer) {
     Network n;
     n.options.self = PeerId(50);
     n.links.emplace(n.options, 7, kNow, WallTime{});
-    const auto table_with = [&](std::vector<Node> nodes) {
+    const auto table_with = [&](const std::vector<Node>& nodes) {
         std::set<PeerId> all;
         for (const Node& node : nodes) {
             n.node(node);
