@@ -63,11 +63,15 @@ rt::Task<Result<rt::StreamPtr>> ServiceDialer::dial_host(Endpoint to) {
 rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name) {
     // Host names of the mesh first: a resolver outside cannot know them, and must not be able to
     // send a caller elsewhere.
+    // Only names without a dot: a member that calls itself "www.example.com" must not become it.
     std::vector<IpAddress> members;
+    const bool may_be_member = name.find('.') == std::string::npos;
     const auto routes = routes_();
     for (const route::RouteEntry& entry : routes->entries()) {
         const route::PeerRecord& record = *entry.record;
-        if (record.hostname == name && record.ipv4) members.push_back(record.ipv4->address);
+        if (may_be_member && record.hostname == name && record.ipv4) {
+            members.push_back(record.ipv4->address);
+        }
     }
     if (!members.empty()) co_return members;
     co_return co_await sockets_.resolve(std::move(name));
