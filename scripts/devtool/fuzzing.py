@@ -1,4 +1,6 @@
 """Runs the libFuzzer targets of fuzz/ and the benchmarks of bench/."""
+import concurrent.futures
+import os
 import subprocess
 
 from .building import build
@@ -12,7 +14,6 @@ def fuzz_targets():
 
 def fuzz_one(name, seconds):
     """Fuzzes one parser; new inputs are kept in build/fuzz/corpus, seeds come from fuzz/corpus."""
-    step(f"fuzz {name} for {seconds} s")
     corpus = BUILD / "fuzz" / "corpus" / name
     findings = BUILD / "fuzz" / "findings" / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,11 @@ def fuzz_command(arguments):
     if unknown or not names:
         raise Failure(f"no fuzz target {arguments.target}; there are: {', '.join(targets) or 'none'}")
     build("fuzz", [f"{name}_fuzz" for name in names])
-    failed = [name for name in names if not fuzz_one(name, arguments.seconds)]
+    at_once = os.cpu_count() or 1
+    step(f"fuzz {len(names)} targets, {at_once} at a time, for {arguments.seconds} s each")
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        clean = list(pool.map(lambda name: fuzz_one(name, arguments.seconds), names))
+    failed = [name for name, fine in zip(names, clean) if not fine]
     if failed:
         raise Failure("findings in: " + ", ".join(failed))
 
