@@ -11,7 +11,6 @@
 namespace selvage::route {
 namespace {
 
-using selvage::test::hex_of;
 using selvage::test::Json;
 using selvage::test::load_vectors;
 
