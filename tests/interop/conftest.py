@@ -37,16 +37,16 @@ def clean_slate():
 @pytest.fixture(scope="session")
 def public_directory():
     """A directory that an ordinary user may enter, which pytest's own is not."""
-    path = Path(tempfile.mkdtemp(prefix="selvage-interop-"))
+    path = Path(tempfile.mkdtemp(prefix="slvt-"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
-def world(public_directory, request):
+def world(public_directory):
     """Hosts and links of one test; at the end every node must still be well."""
-    directory = Path(tempfile.mkdtemp(prefix=f"{request.node.originalname[:40]}-", dir=public_directory))
+    directory = Path(tempfile.mkdtemp(prefix="t", dir=public_directory))  # short: sockets lie below it
     directory.chmod(0o755)
     built = worlds.World(directory)
     yield built

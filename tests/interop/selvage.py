@@ -66,8 +66,9 @@ class SelvageNode:
         return self.cli("status")
 
     def run_cli(self, *words, check=True, timeout=30, stdin=None):
-        return self.host.run(self.binaries / "selvage", *words, check=check, timeout=timeout, stdin=stdin,
-                             as_nobody=not self.tun, env=self.environment)
+        socket = self.directory / "selvage" / f"{self.name}.sock"
+        return self.host.run(self.binaries / "selvage", "--socket", socket, *words, check=check,
+                             timeout=timeout, stdin=stdin, as_nobody=not self.tun, env=self.environment)
 
     def cli(self, *words):
         """What `selvage --json ...` answers, as Python values."""

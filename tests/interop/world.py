@@ -148,6 +148,7 @@ class World:
         self.processes = []
         self.nodes = []  # asked at the end whether they are well
         self._switch = None
+        self._last_logs = None  # set by close(); the files may be gone by then
 
     def host(self, name):
         self.hosts[name] = Host(self, name)
@@ -173,7 +174,9 @@ class World:
 
     def logs(self):
         """(title, text) of every process, for the report of a failing test."""
-        return [(process.log.name, process.text()[-20000:]) for process in self.processes]
+        if self._last_logs is None:
+            return [(process.log.name, process.text()[-20000:]) for process in self.processes]
+        return self._last_logs
 
     def close(self):
         """Stops the nodes in order, kills the rest, removes the namespaces; answers with complaints."""
@@ -190,4 +193,5 @@ class World:
                 remove_namespace(host.netns)
             except Exception as error:  # pylint: disable=broad-except
                 complaints.append(f"{host.netns}: {error}")
+        self._last_logs = self.logs()
         return complaints
