@@ -7,7 +7,6 @@
 namespace selvage::tunnel {
 
 using packet::PacketBatch;
-using packet::PacketBuf;
 
 Result<std::shared_ptr<UdpPort>> UdpPort::open(
     TransportContext& context, Endpoint local, std::optional<Url> listener

@@ -16,7 +16,9 @@ namespace selvage::host {
 std::unique_ptr<Sockets> make_linux_sockets(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
-std::unique_ptr<TerminalFactory> make_linux_terminal_factory(rt::Runtime& runtime, Log log = {});
+std::unique_ptr<TerminalFactory> make_linux_terminal_factory(
+    rt::Runtime& runtime, const Log& log = {}
+);
 std::unique_ptr<TunFactory> make_linux_tun_factory(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );

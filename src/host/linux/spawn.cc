@@ -87,7 +87,7 @@ struct ChildPlan {
     ::umask(022);
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     ::execve(plan.program, plan.arguments, plan.environment);
     give_up(plan, Step::exec);
 }

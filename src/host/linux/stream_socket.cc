@@ -28,7 +28,7 @@ constexpr Duration kAcceptPause = 100ms;
 using Socket = asio::generic::stream_protocol::socket;
 
 struct SocketState {
-    explicit SocketState(rt::Executor executor) : socket(std::move(executor)) {}
+    explicit SocketState(const rt::Executor& executor) : socket(executor) {}
     Socket socket;
     bool closed = false;
 };
@@ -124,7 +124,7 @@ void set_tcp_options(int fd) {
 }
 
 struct AcceptorState {
-    explicit AcceptorState(rt::Executor executor) : descriptor(std::move(executor)) {}
+    explicit AcceptorState(const rt::Executor& executor) : descriptor(executor) {}
     asio::posix::stream_descriptor descriptor;
     bool closed = false;
     AcceptorHooks hooks;

@@ -127,7 +127,7 @@ Result<Pty> open_pty(const Account& account, bool change_user, WindowSize size) 
 
 // The master side, shared with reads and writes that wait when the terminal goes.
 struct Master {
-    explicit Master(rt::Executor executor) : descriptor(std::move(executor)) {}
+    explicit Master(const rt::Executor& executor) : descriptor(executor) {}
     asio::posix::stream_descriptor descriptor;
     bool closed = false;
 
@@ -340,7 +340,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<TerminalFactory> make_linux_terminal_factory(rt::Runtime& runtime, Log log) {
+std::unique_ptr<TerminalFactory> make_linux_terminal_factory(rt::Runtime& runtime, const Log& log) {
     return std::make_unique<LinuxTerminalFactory>(runtime, log);
 }
 
