@@ -130,7 +130,7 @@ constexpr Flag kFlags[] = {
 
 constexpr std::string_view kFooter = R"(
 Flags win over a file's keys, and every flag has a variable: --network-name is ET_NETWORK_NAME.
-Services (proxy, shell) are switched on in the file; see the manual page.
+Services (proxy, shell) are switched on in the file; see the README.
 
 Examples:
   selvaged -c home.toml
