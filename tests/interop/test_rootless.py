@@ -17,6 +17,7 @@ def pair(world, underlay, selvage_node):
     far_node = selvage_node(
         far, "10.144.1.2", tun=False, listen=[f"{underlay}://0.0.0.0:11010"],
         services={"proxy": {"enabled": True, "allow": ["near"]},
+                  "echo": {"enabled": True, "allow": ["near"]},
                   "shell": {"enabled": True, "allow": ["near"], "users": {"ops": PASSWORD_HASH},
                             "account": "nobody", "shell": "/bin/bash"}})
     near_node = selvage_node(
@@ -34,10 +35,10 @@ def test_a_program_of_the_host_reaches_the_mesh_through_listen_host(pair):
     assert "login:" in done.stdout.lower(), done.stderr
 
 
-def test_connect_speaks_to_a_service_on_the_mesh(pair):
+def test_connect_carries_all_that_it_is_given_and_all_that_comes_back(pair):
     near, far, _ = pair
-    done = near.run_cli("connect", f"{far.ip}:1080", stdin="\x05\x01\x00", timeout=20)
-    assert done.stdout.startswith("\x05\x00")
+    text = "".join(f"line {number}\n" for number in range(50_000))
+    assert near.run_cli("connect", f"{far.ip}:7", stdin=text, timeout=20).stdout == text
 
 
 def test_tables_are_for_people_and_json_is_for_programs(pair):
