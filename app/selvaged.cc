@@ -79,7 +79,9 @@ void Daemon::on_signal() {
 rt::Task<> Daemon::run_all(std::vector<config::NodeOptions> instances) {
     rt::TaskScope running(loop_, log_);
     for (config::NodeOptions& options : instances) {
-        running.spawn("instance " + options.instance_name, run_instance(std::move(options)));
+        // The name first: the order in which arguments are evaluated is not fixed.
+        std::string name = "instance " + options.instance_name;
+        running.spawn(std::move(name), run_instance(std::move(options)));
     }
     co_await running.wait_empty();
     loop_.stop();

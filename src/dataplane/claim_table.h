@@ -20,7 +20,7 @@ class Claim {
 public:
     Claim() = default;
     Claim(Claim&& other) noexcept
-        : table_(std::exchange(other.table_, nullptr)), key_(other.key_) {}
+        : table_(std::exchange(other.table_, nullptr)), key_(std::move(other.key_)) {}
     Claim& operator=(Claim&& other) noexcept;
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;

@@ -28,9 +28,9 @@ enum class DropReason : std::uint8_t {
     unannounced_source,
     no_buffer,
     to_self,
-    count_,
+    count,  // how many there are, not one of them
 };
-constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
+constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count);
 
 struct DropReasonInfo {
     std::string_view name;
