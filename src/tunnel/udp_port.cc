@@ -68,6 +68,8 @@ void UdpPort::on_datagrams(std::span<host::Datagram> datagrams, TimePoint now) {
         }
         if (frame->body.size() < sizeof(packet::PeerHeader)) {
             ++context_.stats.udp_malformed;
+            flush();
+            end_session(key, Error(Errc::truncated, "a packet shorter than its header"));
             continue;
         }
         if (batch.full() || key != batch_key) flush();
@@ -78,6 +80,13 @@ void UdpPort::on_datagrams(std::span<host::Datagram> datagrams, TimePoint now) {
     flush();
     // Never the last owner inside the socket's own callback.
     if (self.use_count() == 1) context_.runtime.post([self] {});
+}
+
+void UdpPort::end_session(const Key& key, const Error& reason) {
+    const auto found = sessions_.find(key);
+    if (found == sessions_.end()) return;
+    const auto session = found->second->shared_from_this();  // end() takes it out of the table
+    session->end(reason);
 }
 
 void UdpPort::on_syn(const Key& key, const UdpFrame& frame, TimePoint now) {

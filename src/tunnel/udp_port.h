@@ -80,6 +80,7 @@ private:
         std::string remote_url;
     };
 
+    void end_session(const Key& key, const Error& reason);
     void on_syn(const Key& key, const UdpFrame& frame, TimePoint now);
     void on_sack(const Key& key, const UdpFrame& frame);
     std::shared_ptr<UdpSession> session_for_data(const Key& key);

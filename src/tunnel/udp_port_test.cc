@@ -187,6 +187,23 @@ TEST_F(UdpPortTest, SessionsAreKnownByAddressAndId) {
     EXPECT_EQ(port_->session_count(), 3U);
 }
 
+// 1-link.md section 1.8: a packet without a whole peer header ends the connection, silently.
+TEST_F(UdpPortTest, APacketShorterThanItsHeaderEndsItsSession) {
+    listen();
+    arrive(kPeer, {syn(1), data(1, 20)});
+    ASSERT_TRUE(result_ && *result_);
+    Recorder sink;
+    (**result_)->start(sink);
+    runtime_.run_ready();
+    (void)wire_.take_sent();
+    arrive(kOther, {data(1, 15)});
+    EXPECT_EQ(port_->session_count(), 1U) << "another address has no session to end";
+    arrive(kPeer, {data(1, 15)});
+    EXPECT_EQ(port_->session_count(), 0U);
+    EXPECT_EQ(context_.stats.udp_malformed, 2U);
+    EXPECT_TRUE(wire_.take_sent().empty());
+}
+
 TEST_F(UdpPortTest, GarbageIsCountedAndIgnored) {
     listen();
     arrive(kPeer, {syn(1), data(1, 20)});
@@ -199,8 +216,8 @@ TEST_F(UdpPortTest, GarbageIsCountedAndIgnored) {
     Bytes long_syn = syn(2);
     long_syn.push_back(0);
     long_syn[6] = 9;
-    arrive(kPeer, {{}, {1, 2, 3}, wrong_length, long_syn, data(1, 15)});
-    EXPECT_EQ(context_.stats.udp_malformed, 5U);
+    arrive(kPeer, {{}, {1, 2, 3}, wrong_length, long_syn});
+    EXPECT_EQ(context_.stats.udp_malformed, 4U);
     for (const int type : {0, 4, 5, 6, 7, 200}) {
         Bytes strange = data(1, 6);
         strange[4] = static_cast<std::uint8_t>(type);
