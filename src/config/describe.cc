@@ -59,6 +59,7 @@ std::string describe(const NodeOptions& options) {
     }
     if (options.ipv4) out += fmt::format("ipv4 = {}\n", quoted(options.ipv4->to_string()));
     std::vector<std::string> listeners;
+    listeners.reserve(options.listeners.size());
     for (const tunnel::Url& url : options.listeners)
         listeners.push_back(url.to_string());
     out += fmt::format("listeners = {}\n", quoted_list(listeners));

@@ -3,6 +3,7 @@
 
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+#include <fmt/format.h>
 #include <toml++/toml.h>
 
 namespace selvage::config {
@@ -28,7 +29,7 @@ public:
         OptionTable out;
         for (const auto& [key, node] : from) {
             const std::string name(key.str());
-            const std::string full = path.empty() ? name : path + "." + name;
+            const std::string full = path.empty() ? name : fmt::format("{}.{}", path, name);
             if (auto made = value(node, full, depth + 1)) out.set(name, std::move(*made));
         }
         return out;
