@@ -375,6 +375,7 @@ std::vector<ServiceInfo> ServiceHost::services() const {
 
 std::vector<SessionInfo> ServiceHost::sessions() const {
     std::vector<SessionInfo> out;
+    out.reserve(sessions_.size());
     for (const auto& [id, session] : sessions_) {
         out.push_back({
             .id = id,
