@@ -122,7 +122,7 @@ rt::Task<Result<ConnId>> Connectors::attempt_address(
 ) {
     auto tunnel = co_await transport.connect(transports_, url, address);
     if (!tunnel) co_return std::move(tunnel).error();
-    const ConnId id = peers_.add(std::move(*tunnel), peer::Role::client, url.to_string());
+    const ConnId id = peers_.add(std::move(*tunnel), peer::Role::client);
     co_return co_await finish_handshake(id);
 }
 

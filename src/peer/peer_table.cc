@@ -27,7 +27,7 @@ PeerTable::~PeerTable() {
     assert(conns_.empty());
 }
 
-ConnId PeerTable::add(tunnel::TunnelPtr tunnel, Role role, std::string configured_url) {
+ConnId PeerTable::add(tunnel::TunnelPtr tunnel, Role role) {
     const ConnId id(next_conn_++);
     if (closing_ || starting_ >= options_.handshakes_max) {
         ++counters_.handshakes_over_limit;
@@ -36,28 +36,26 @@ ConnId PeerTable::add(tunnel::TunnelPtr tunnel, Role role, std::string configure
     }
     ++starting_;
     PeerConnOwner& owner = *this;  // a private base that make_unique may not convert to
-    Entry entry;
-    entry.conn = std::make_unique<PeerConn>(
+    auto owned = std::make_unique<PeerConn>(
         id, role, std::move(tunnel), options_, runtime_, pool_, owner,
         log_.child(fmt::format("conn {}", id))
     );
-    entry.configured_url = std::move(configured_url);
-    PeerConn& conn = *entry.conn;
-    conns_.emplace(id, std::move(entry));
+    PeerConn& conn = *owned;
+    conns_.emplace(id, std::move(owned));
     conn.start();
     return id;
 }
 
 void PeerTable::abandon(ConnId id) {
     const auto found = conns_.find(id);
-    if (found == conns_.end() || found->second.conn->open()) return;
-    found->second.conn->close(Error(Errc::timed_out, "gave up waiting for the handshake"));
+    if (found == conns_.end() || found->second->open()) return;
+    found->second->close(Error(Errc::timed_out, "gave up waiting for the handshake"));
 }
 
 PeerTable::ConnState PeerTable::state(ConnId id) const {
     const auto found = conns_.find(id);
     if (found == conns_.end()) return ConnState::none;
-    return found->second.conn->open() ? ConnState::open : ConnState::starting;
+    return found->second->open() ? ConnState::open : ConnState::starting;
 }
 
 Error PeerTable::end_reason(ConnId id) const {
@@ -108,27 +106,14 @@ std::vector<PeerId> PeerTable::neighbours() const {
 }
 
 void PeerTable::for_each_conn(const std::function<void(const PeerConn&)>& visit) const {
-    for (const auto& [id, entry] : conns_)
-        visit(*entry.conn);
-}
-
-std::string PeerTable::configured_url(ConnId id) const {
-    const auto found = conns_.find(id);
-    return found == conns_.end() ? std::string() : found->second.configured_url;
-}
-
-void PeerTable::close_peer(PeerId neighbour, const Error& reason) {
-    const auto found = peers_.find(neighbour);
-    if (found == peers_.end()) return;
-    const auto conns = found->second.conns;  // closing one may change the list later
-    for (PeerConn* conn : conns)
-        conn->close(reason);
+    for (const auto& [id, conn] : conns_)
+        visit(*conn);
 }
 
 rt::Task<> PeerTable::close() {
     closing_ = true;
-    for (auto& [id, entry] : conns_)
-        entry.conn->close(Error(Errc::cancelled, "the node stops"));
+    for (auto& [id, conn] : conns_)
+        conn->close(Error(Errc::cancelled, "the node stops"));
     while (!conns_.empty())
         co_await changed_.wait();
 }

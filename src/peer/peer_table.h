@@ -40,9 +40,8 @@ public:
     );
     ~PeerTable() override;  // Precondition: close() has finished
 
-    // Takes a connected tunnel and begins the handshake. `configured_url` is what a connector
-    // dialled, empty for accepted tunnels.
-    ConnId add(tunnel::TunnelPtr tunnel, Role role, std::string configured_url = {});
+    // Takes a connected tunnel and begins the handshake.
+    ConnId add(tunnel::TunnelPtr tunnel, Role role);
 
     // Gives up a handshake that nobody waits for any more; nothing when it is done or gone.
     void abandon(ConnId id);
@@ -62,9 +61,7 @@ public:
 
     std::vector<PeerId> neighbours() const;  // ascending
     void for_each_conn(const std::function<void(const PeerConn&)>& visit) const;
-    std::string configured_url(ConnId id) const;
 
-    void close_peer(PeerId neighbour, const Error& reason);
     // Closes every connection and waits until they are gone.
     rt::Task<> close();
 
@@ -76,10 +73,6 @@ private:
         std::vector<PeerConn*> conns;  // open ones, at most conns_per_peer_max
         PeerConn* preferred = nullptr;
         TimePoint preferred_until{};
-    };
-    struct Entry {
-        std::unique_ptr<PeerConn> conn;
-        std::string configured_url;
     };
 
     Result<> on_conn_open(PeerConn& conn) override;
@@ -98,7 +91,8 @@ private:
     bool closing_ = false;
     std::uint32_t next_conn_ = 1;
     std::size_t starting_ = 0;
-    std::map<ConnId, Entry> conns_;  // peers_max * conns_per_peer_max + handshakes_max
+    // At most peers_max * conns_per_peer_max + handshakes_max.
+    std::map<ConnId, std::unique_ptr<PeerConn>> conns_;
     std::map<PeerId, Peer> peers_;   // peers_max
     std::map<ConnId, Error> ended_;  // the last kEndedKept
 };

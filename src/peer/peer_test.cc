@@ -49,7 +49,7 @@ Connected connect(rt::Runtime& runtime, TestNode& client, TestNode& server) {
     auto [a, b] = TestTunnel::pair(runtime);
     Connected out{a.get(), b.get(), {}, {}};
     out.server_conn = server.table.add(std::move(b), Role::server);
-    out.client_conn = client.table.add(std::move(a), Role::client, "test://server");
+    out.client_conn = client.table.add(std::move(a), Role::client);
     return out;
 }
 
