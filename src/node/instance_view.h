@@ -2,7 +2,6 @@
 // node_instance.h); tests fake it.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "base/uuid.h"
 #include "connect/connectors.h"
 #include "edge/service_host.h"
+#include "node/counters.h"
 #include "rt/stream.h"
 #include "rt/task.h"
 
@@ -83,8 +83,8 @@ public:
     virtual std::vector<edge::ServiceInfo> services() const = 0;
     virtual std::vector<edge::SessionInfo> sessions() const = 0;
     virtual bool kill_session(edge::SessionId id) = 0;
-    // Everything that is counted, by name: "drop.no_route".
-    virtual std::map<std::string, std::uint64_t> counters() const = 0;
+    // Everything that is counted, in the order of the table in counters.cc.
+    virtual std::vector<CounterSample> counters() const = 0;
     // The time of a question and its answer through the mesh.
     virtual rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) = 0;
     // A TCP connection into the mesh, from our virtual address.

@@ -88,8 +88,17 @@ public:
         return {session};
     }
     bool kill_session(edge::SessionId id) override { return id == edge::SessionId(4); }
-    std::map<std::string, std::uint64_t> counters() const override {
-        return {{"dropped.no_route", 2}, {"traffic.rx_bytes", 1}};
+    std::vector<CounterSample> counters() const override {
+        static constexpr CounterInfo kBytes{"traffic", "rx_bytes",     CounterKind::counter,
+                                            "bytes",   "bytes for us", ""};
+        static constexpr CounterInfo kDropped{
+            "dropped", "", CounterKind::counter, "packets", "packets not delivered", "reason"
+        };
+        return {
+            {.info = &kBytes, .value = 1},
+            {.info = &kDropped, .value = 2, .label = "no_route", .description = "to nobody"},
+            {.info = &kDropped, .value = 3, .label = "to_self"}
+        };
     }
     rt::Task<Result<Duration>> ping(PeerId peer, Duration) override {
         if (peer != PeerId(7)) co_return Errc::timed_out;
@@ -297,12 +306,31 @@ TEST_F(ManagementTest, ConnectorsAndCountersAreTold) {
     EXPECT_EQ(connectors->connectors(1).status(), api::DISCONNECTED);
     const auto stats = ask<api::GetStatsResponse>("StatsRpc", 1, api::GetStatsRequest{});
     ASSERT_TRUE(stats);
-    ASSERT_EQ(stats->metrics_size(), 2);
-    EXPECT_EQ(stats->metrics(0).name(), "dropped.no_route");
-    EXPECT_EQ(stats->metrics(0).value(), 2U);
+    ASSERT_EQ(stats->metrics_size(), 3);
+    EXPECT_EQ(stats->metrics(1).name(), "dropped.no_route");
+    EXPECT_EQ(stats->metrics(1).value(), 2U);
     const auto text =
         ask<api::GetPrometheusStatsResponse>("StatsRpc", 2, api::GetPrometheusStatsRequest{});
-    EXPECT_NE(text->prometheus_text().find("selvage_dropped_no_route{"), std::string::npos);
+    EXPECT_NE(text->prometheus_text().find("selvage_traffic_rx_bytes_total{"), std::string::npos);
+    // One heading for both reasons.
+    const std::string& lines = text->prometheus_text();
+    const auto heading = lines.find("# TYPE selvage_dropped_packets_total counter\n");
+    ASSERT_NE(heading, std::string::npos);
+    EXPECT_EQ(lines.find("# TYPE", heading + 1), std::string::npos);
+    EXPECT_NE(lines.find(",reason=\"no_route\"} 2\n", heading), std::string::npos);
+    EXPECT_NE(lines.find(",reason=\"to_self\"} 3\n", heading), std::string::npos);
+}
+
+TEST_F(ManagementTest, CountersAreToldWithTheirMeaning) {
+    const auto stats = ask<own::StatsResponse>("SelvageRpc", 8, own::StatsRequest{});
+    ASSERT_TRUE(stats);
+    ASSERT_EQ(stats->counters_size(), 3);
+    EXPECT_EQ(stats->counters(0).name(), "traffic.rx_bytes");
+    EXPECT_EQ(stats->counters(0).unit(), "bytes");
+    EXPECT_EQ(stats->counters(0).kind(), "counter");
+    EXPECT_EQ(stats->counters(1).name(), "dropped.no_route");
+    EXPECT_EQ(stats->counters(1).description(), "to nobody");
+    EXPECT_EQ(stats->counters(2).description(), "packets not delivered");
 }
 
 TEST_F(ManagementTest, StatusServicesAndSessionsAreTold) {

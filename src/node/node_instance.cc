@@ -16,78 +16,6 @@ std::optional<NodeFacts::Way> way_of(const std::optional<route::Path>& path) {
     };
 }
 
-// Gives each counter its place in the one list.
-class CounterList {
-public:
-    void add(std::string_view group, std::string_view name, std::uint64_t value) {
-        all_.emplace(fmt::format("{}.{}", group, name), value);
-    }
-    std::map<std::string, std::uint64_t> take() { return std::move(all_); }
-
-private:
-    std::map<std::string, std::uint64_t> all_;
-};
-
-void add_traffic(const dataplane::Forwarder& forwarder, CounterList& out) {
-    const dataplane::TrafficCounters& traffic = forwarder.traffic();
-    out.add("traffic", "rx_packets", traffic.rx_packets);
-    out.add("traffic", "rx_bytes", traffic.rx_bytes);
-    out.add("traffic", "tx_packets", traffic.tx_packets);
-    out.add("traffic", "tx_bytes", traffic.tx_bytes);
-    out.add("traffic", "forwarded_packets", traffic.forwarded_packets);
-    out.add("traffic", "forwarded_bytes", traffic.forwarded_bytes);
-    out.add("traffic", "rpc_rx_packets", traffic.rpc_rx_packets);
-    out.add("traffic", "rpc_tx_packets", traffic.rpc_tx_packets);
-    out.add("flows", "live", forwarder.flows().size());
-    for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
-        const auto reason = static_cast<dataplane::DropReason>(i);
-        out.add("dropped", dataplane::describe(reason).name, forwarder.drops()[reason]);
-    }
-}
-
-void add_peers(const peer::PeerTable& peers, CounterList& out) {
-    const peer::PeerCounters& counters = peers.counters();
-    out.add("peer", "handshakes_ok", counters.handshakes_ok);
-    out.add("peer", "handshakes_refused", counters.handshakes_refused);
-    out.add("peer", "handshakes_over_limit", counters.handshakes_over_limit);
-    out.add("peer", "conns_lost", counters.conns_lost);
-    std::uint64_t malformed = 0;
-    std::uint64_t tunnel_dropped = 0;
-    peers.for_each_conn([&](const peer::PeerConn& conn) {
-        malformed += conn.malformed_count();
-        tunnel_dropped += conn.tunnel_stats().tx_dropped + conn.tunnel_stats().rx_dropped;
-    });
-    // Of the connections that are open now.
-    out.add("peer", "malformed_packets", malformed);
-    out.add("peer", "tunnel_dropped", tunnel_dropped);
-}
-
-void add_rpc(const rpc::RpcStats& stats, CounterList& out) {
-    out.add("rpc", "calls", stats.calls);
-    out.add("rpc", "calls_timed_out", stats.calls_timed_out);
-    out.add("rpc", "requests", stats.requests);
-    out.add("rpc", "requests_refused", stats.requests_refused);
-    out.add("rpc", "unknown_services", stats.unknown_services);
-    out.add("rpc", "dropped_malformed", stats.dropped_malformed);
-    out.add("rpc", "dropped_wrong_ids", stats.dropped_wrong_ids);
-    out.add("rpc", "dropped_late_replies", stats.dropped_late_replies);
-    out.add("rpc", "dropped_no_buffer", stats.dropped_no_buffer);
-}
-
-void add_services(const edge::ServiceHost& services, CounterList& out) {
-    for (const edge::ServiceInfo& service : services.services()) {
-        if (!service.enabled) continue;
-        const std::string group = "service." + service.name;
-        out.add(group, "accepted", service.counters.accepted);
-        out.add(group, "refused_unknown", service.counters.refused_unknown);
-        out.add(group, "refused_not_allowed", service.counters.refused_not_allowed);
-        out.add(group, "refused_limit", service.counters.refused_limit);
-        out.add(group, "failed", service.counters.failed);
-        out.add(group, "idle_closed", service.counters.idle_closed);
-        out.add(group, "killed", service.counters.killed);
-    }
-}
-
 }  // namespace
 
 InstanceFacts NodeInstance::facts() const {
@@ -159,19 +87,6 @@ std::vector<NodeFacts> NodeInstance::nodes() const {
         });
     }
     return out;
-}
-
-std::map<std::string, std::uint64_t> NodeInstance::counters() const {
-    CounterList out;
-    add_traffic(node_.forwarder(), out);
-    add_peers(node_.peers(), out);
-    add_rpc(node_.rpc().stats(), out);
-    add_services(node_.services(), out);
-    out.add("route", "refused", node_.routes().core().links().refusals().total());
-    for (const netstack::StackCounterInfo& info : netstack::kStackCounterInfos) {
-        out.add("stack", info.name, node_.stack().counters().*info.field);
-    }
-    return out.take();
 }
 
 rt::Task<Result<Duration>> NodeInstance::ping(PeerId peer, Duration limit) {

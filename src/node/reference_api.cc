@@ -249,10 +249,10 @@ Result<Bytes> ReferenceApi::stats(std::uint32_t method, ByteView request) const 
 Bytes ReferenceApi::get_stats() const {
     const InstanceFacts facts = instance_.facts();
     api::GetStatsResponse out;
-    for (const auto& [name, value] : instance_.counters()) {
+    for (const CounterSample& sample : instance_.counters()) {
         api::MetricSnapshot& metric = *out.add_metrics();
-        metric.set_name(name);
-        metric.set_value(value);
+        metric.set_name(sample.name());
+        metric.set_value(sample.value);
         (*metric.mutable_labels())["network_name"] = text(facts.network_name);
     }
     return rpc::to_wire(out);
@@ -261,13 +261,23 @@ Bytes ReferenceApi::get_stats() const {
 Bytes ReferenceApi::get_prometheus_stats() const {
     const InstanceFacts facts = instance_.facts();
     std::string lines;
-    for (const auto& [name, value] : instance_.counters()) {
-        std::string metric = "selvage_";
-        for (const char c : name)
-            metric.push_back(c == '.' || c == '-' ? '_' : c);
+    const CounterInfo* last = nullptr;
+    for (const CounterSample& sample : instance_.counters()) {
+        const std::string metric = "selvage_" + sample.info->metric();
+        if (sample.info != last) {
+            lines += fmt::format(
+                "# HELP {0} {1}\n# TYPE {0} {2}\n", metric, sample.info->description,
+                kind_name(sample.info->kind)
+            );
+        }
+        last = sample.info;
+        std::string label;
+        if (!sample.label.empty()) {
+            label = fmt::format(",{}=\"{}\"", sample.info->label, sample.label);
+        }
         lines += fmt::format(
-            "# TYPE {0} counter\n{0}{{instance=\"{1}\"}} {2}\n", metric,
-            facts.instance_id.to_string(), value
+            "{}{{instance=\"{}\"{}}} {}\n", metric, facts.instance_id.to_string(), label,
+            sample.value
         );
     }
     api::GetPrometheusStatsResponse out;

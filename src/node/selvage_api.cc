@@ -57,6 +57,8 @@ rt::Task<Result<Bytes>> SelvageApi::call(rpc::Caller caller, std::uint32_t metho
             co_return co_await open_stream(caller, std::move(request));
         case 7:
             co_return kill_session(request);
+        case 8:
+            co_return stats();
         default:
             co_return Errc::unsupported;
     }
@@ -88,8 +90,21 @@ Bytes SelvageApi::status() const {
     out.set_routes(static_cast<std::uint32_t>(std::ranges::count_if(
         nodes, [](const NodeFacts& node) { return node.least_hop.has_value(); }
     )));
-    for (const auto& [name, value] : instance_.counters())
-        (*out.mutable_counters())[name] = value;
+    for (const CounterSample& sample : instance_.counters())
+        (*out.mutable_counters())[sample.name()] = sample.value;
+    return rpc::to_wire(out);
+}
+
+Bytes SelvageApi::stats() const {
+    api::StatsResponse out;
+    for (const CounterSample& sample : instance_.counters()) {
+        api::Counter& row = *out.add_counters();
+        row.set_name(sample.name());
+        row.set_value(sample.value);
+        row.set_kind(std::string(kind_name(sample.info->kind)));
+        row.set_unit(std::string(sample.info->unit));
+        row.set_description(std::string(sample.meaning()));
+    }
     return rpc::to_wire(out);
 }
 

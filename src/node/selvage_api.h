@@ -18,6 +18,7 @@ public:
 
 private:
     Bytes status() const;
+    Bytes stats() const;
     Bytes list_services() const;
     Bytes list_sessions() const;
     rt::Task<Result<Bytes>> ping(Bytes request);

@@ -1,0 +1,247 @@
+// The table of counters, and where each value is read.
+#include "node/counters.h"
+
+#include <fmt/format.h>
+
+#include "node/node.h"
+
+namespace selvage::node {
+namespace {
+
+constexpr auto kCounter = CounterKind::counter;
+constexpr auto kGauge = CounterKind::gauge;
+
+// A field of a module's struct of counters and what it means.
+template <class Struct>
+struct Row {
+    CounterInfo info;
+    std::uint64_t Struct::* field;
+};
+
+// A field that nobody describes would be counted in vain. `rest`: other members of the struct.
+template <class Struct, std::size_t N>
+constexpr bool describes_all(const Row<Struct> (&)[N], std::size_t rest = 0) {
+    return N * sizeof(std::uint64_t) + rest == sizeof(Struct);
+}
+
+using Traffic = dataplane::TrafficCounters;
+constexpr Row<Traffic> kTraffic[] = {
+    {{"traffic", "rx_packets", kCounter, "packets", "IP packets from the mesh for this node", ""},
+     &Traffic::rx_packets},
+    {{"traffic", "rx_bytes", kCounter, "bytes", "bytes of these", ""}, &Traffic::rx_bytes},
+    {{"traffic", "tx_packets", kCounter, "packets", "IP packets of this node into the mesh", ""},
+     &Traffic::tx_packets},
+    {{"traffic", "tx_bytes", kCounter, "bytes", "bytes of these", ""}, &Traffic::tx_bytes},
+    {{"traffic", "forwarded_packets", kCounter, "packets", "packets passed on for other nodes", ""},
+     &Traffic::forwarded_packets},
+    {{"traffic", "forwarded_bytes", kCounter, "bytes", "bytes of these, headers included", ""},
+     &Traffic::forwarded_bytes},
+    {{"traffic", "rpc_rx_packets", kCounter, "packets", "packets of calls taken in", ""},
+     &Traffic::rpc_rx_packets},
+    {{"traffic", "rpc_tx_packets", kCounter, "packets", "packets of calls sent", ""},
+     &Traffic::rpc_tx_packets},
+};
+static_assert(describes_all(kTraffic));
+
+constexpr CounterInfo kLiveFlows{
+    "flows", "live", kGauge, "flows", "connections of services and of our stack that are tracked",
+    ""
+};
+constexpr CounterInfo kDropped{
+    "dropped", "", kCounter, "packets", "packets that were not delivered, by reason", "reason"
+};
+
+using Peers = peer::PeerCounters;
+constexpr Row<Peers> kPeers[] = {
+    {{"peer", "handshakes_ok", kCounter, "handshakes", "connections that became neighbours", ""},
+     &Peers::handshakes_ok},
+    {{"peer", "handshakes_refused", kCounter, "handshakes",
+      "connections refused: wrong network, wrong secret, or not a handshake", ""},
+     &Peers::handshakes_refused},
+    {{"peer", "handshakes_over_limit", kCounter, "handshakes",
+      "connections refused: too many handshakes or connections at a time", ""},
+     &Peers::handshakes_over_limit},
+    {{"peer", "conns_lost", kCounter, "connections", "open connections that ended", ""},
+     &Peers::conns_lost},
+};
+static_assert(describes_all(kPeers));
+
+// Of the connections that are open now: they take their counts with them.
+constexpr CounterInfo kMalformed{
+    "peer",
+    "malformed_packets",
+    kGauge,
+    "packets",
+    "packets that were no peer packets, on the connections open now",
+    ""
+};
+constexpr CounterInfo kTunnelDropped{
+    "peer",
+    "tunnel_dropped",
+    kGauge,
+    "packets",
+    "packets that tunnels open now have lost: full queues, too large, too early",
+    ""
+};
+
+using Rpc = rpc::RpcStats;
+constexpr Row<Rpc> kRpc[] = {
+    {{"rpc", "calls", kCounter, "calls", "calls to other nodes", ""}, &Rpc::calls},
+    {{"rpc", "calls_timed_out", kCounter, "calls", "calls that nobody answered in time", ""},
+     &Rpc::calls_timed_out},
+    {{"rpc", "requests", kCounter, "calls", "calls of other nodes", ""}, &Rpc::requests},
+    {{"rpc", "requests_refused", kCounter, "calls", "calls refused: too many at once", ""},
+     &Rpc::requests_refused},
+    {{"rpc", "unknown_services", kCounter, "calls", "calls of services that are not here", ""},
+     &Rpc::unknown_services},
+    {{"rpc", "dropped_malformed", kCounter, "packets",
+      "packets of calls that do not parse or contradict their type", ""},
+     &Rpc::dropped_malformed},
+    {{"rpc", "dropped_wrong_ids", kCounter, "packets",
+      "packets of calls whose ids differ from their header", ""},
+     &Rpc::dropped_wrong_ids},
+    {{"rpc", "dropped_late_replies", kCounter, "packets", "replies that nobody waits for", ""},
+     &Rpc::dropped_late_replies},
+    {{"rpc", "dropped_no_buffer", kCounter, "packets", "not sent: the packet pool was empty", ""},
+     &Rpc::dropped_no_buffer},
+};
+static_assert(describes_all(kRpc, sizeof(rpc::ReassemblyStats)));
+
+using Pieces = rpc::ReassemblyStats;
+constexpr Row<Pieces> kPieces[] = {
+    {{"rpc", "pieces_over_limit", kCounter, "messages",
+      "messages in pieces given up: too many or too large", ""},
+     &Pieces::over_limit},
+    {{"rpc", "pieces_inconsistent", kCounter, "packets", "pieces that contradict earlier ones", ""},
+     &Pieces::inconsistent},
+    {{"rpc", "pieces_expired", kCounter, "messages", "messages that never became whole", ""},
+     &Pieces::expired},
+};
+static_assert(describes_all(kPieces));
+
+constexpr CounterInfo kRefused{
+    "refused", "", kCounter, "parts", "parts of route messages that were not believed, by reason",
+    "reason"
+};
+
+using Service = edge::ServiceCounters;
+constexpr Row<Service> kServices[] = {
+    {{"service", "accepted", kCounter, "connections", "connections served", "service"},
+     &Service::accepted},
+    {{"service", "refused_unknown", kCounter, "connections",
+      "refused: no member has the address of the caller", "service"},
+     &Service::refused_unknown},
+    {{"service", "refused_not_allowed", kCounter, "connections",
+      "refused: the caller is not on the allow list", "service"},
+     &Service::refused_not_allowed},
+    {{"service", "refused_limit", kCounter, "connections", "refused: too many sessions", "service"},
+     &Service::refused_limit},
+    {{"service", "failed", kCounter, "connections", "sessions that ended with an error", "service"},
+     &Service::failed},
+    {{"service", "idle_closed", kCounter, "connections", "sessions ended for idleness", "service"},
+     &Service::idle_closed},
+    {{"service", "killed", kCounter, "connections", "sessions ended by `selvage kill`", "service"},
+     &Service::killed},
+};
+static_assert(describes_all(kServices));
+
+// The stack describes its own counters; here they get a group, and a row each.
+using Stack = netstack::StackCounters;
+constexpr Row<Stack> kStack[] = {
+#define SELVAGE_STACK_ROW(name, text) {{"stack", #name, kCounter, "", text, ""}, &Stack::name},
+    SELVAGE_STACK_COUNTERS(SELVAGE_STACK_ROW)
+#undef SELVAGE_STACK_ROW
+};
+static_assert(describes_all(kStack));
+
+class Samples {
+public:
+    void add(
+        const CounterInfo& info, std::uint64_t value, std::string_view label = {},
+        std::string_view description = {}
+    ) {
+        all_.push_back(
+            {.info = &info, .value = value, .label = std::string(label), .description = description}
+        );
+    }
+    template <class Struct, std::size_t N>
+    void add_all(const Row<Struct> (&rows)[N], const Struct& counters) {
+        for (const auto& row : rows)
+            add(row.info, counters.*row.field);
+    }
+    std::vector<CounterSample> take() { return std::move(all_); }
+
+private:
+    std::vector<CounterSample> all_;
+};
+
+void add_drops(const dataplane::DropCounters& drops, Samples& out) {
+    for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
+        const auto reason = static_cast<dataplane::DropReason>(i);
+        const dataplane::DropReasonInfo& info = dataplane::describe(reason);
+        out.add(kDropped, drops[reason], info.name, info.meaning);
+    }
+}
+
+void add_tunnels(const peer::PeerTable& peers, Samples& out) {
+    std::uint64_t malformed = 0;
+    std::uint64_t tunnel_dropped = 0;
+    peers.for_each_conn([&](const peer::PeerConn& conn) {
+        malformed += conn.malformed_count();
+        tunnel_dropped += conn.tunnel_stats().tx_dropped + conn.tunnel_stats().rx_dropped;
+    });
+    out.add(kMalformed, malformed);
+    out.add(kTunnelDropped, tunnel_dropped);
+}
+
+void add_refusals(const route::RefusalCounts& refusals, Samples& out) {
+    for (std::size_t i = 0; i < route::kRefusals; ++i) {
+        const auto reason = static_cast<route::Refusal>(i);
+        out.add(kRefused, refusals.of(reason), route::refusal_name(reason));
+    }
+}
+
+void add_services(const edge::ServiceHost& host, Samples& out) {
+    const auto services = host.services();
+    for (const auto& row : kServices) {
+        for (const edge::ServiceInfo& service : services) {
+            if (service.enabled) out.add(row.info, service.counters.*row.field, service.name);
+        }
+    }
+}
+
+}  // namespace
+
+std::string_view kind_name(CounterKind kind) {
+    return kind == CounterKind::counter ? "counter" : "gauge";
+}
+
+std::string CounterInfo::metric() const {
+    std::string out = fmt::format("{}_{}", group, name.empty() ? unit : name);
+    if (kind == CounterKind::counter) out += "_total";
+    return out;
+}
+
+std::string CounterSample::name() const {
+    std::string out(info->group);
+    if (!label.empty()) out += "." + label;
+    if (!info->name.empty()) out += fmt::format(".{}", info->name);
+    return out;
+}
+
+std::vector<CounterSample> collect_counters(Node& node) {
+    Samples out;
+    out.add_all(kTraffic, node.forwarder().traffic());
+    out.add(kLiveFlows, node.forwarder().flows().size());
+    add_drops(node.forwarder().drops(), out);
+    out.add_all(kPeers, node.peers().counters());
+    add_tunnels(node.peers(), out);
+    out.add_all(kRpc, node.rpc().stats());
+    out.add_all(kPieces, node.rpc().stats().pieces);
+    add_refusals(node.routes().core().links().refusals(), out);
+    add_services(node.services(), out);
+    out.add_all(kStack, node.stack().counters());
+    return out.take();
+}
+
+}  // namespace selvage::node
