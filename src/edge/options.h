@@ -35,4 +35,8 @@ ServiceOptions read_service_options(
     std::vector<OptionProblem>& problems
 );
 
+// Whether two tables say the same to the service itself: wherever it was written, and without the
+// keys that all services have.
+bool same_own_options(const OptionTable& a, const OptionTable& b);
+
 }  // namespace selvage::edge

@@ -19,11 +19,14 @@
 
 namespace selvage::edge {
 
-// Lets a service say what a session is doing: the line in `selvage sessions`.
-class SessionNotes {
+// What a service may say about its sessions, and do to them.
+class SessionControl {
 public:
-    virtual ~SessionNotes() = default;
+    virtual ~SessionControl() = default;
+    // What a session is doing: the line in `selvage sessions`.
     virtual void note(SessionId session, std::string text) = 0;
+    // Ends a session in a later turn; `why` is for the audit log. Nothing when it is gone.
+    virtual void end(SessionId session, std::string why) = 0;
 };
 
 // What a service may ask for. All of it outlives the service.
@@ -34,7 +37,7 @@ struct ServiceContext {
     std::uint16_t port;
     const NodeView& node;
     Dialer& dialer;
-    SessionNotes& sessions;
+    SessionControl& sessions;
     TerminalSpawner* terminals;  // null where the platform has none
 };
 
@@ -44,6 +47,9 @@ public:
     // Serves one caller that the allow list has let in, until either side is done. When it returns,
     // or is cancelled, the stream closes.
     virtual rt::Task<Result<>> serve(rt::StreamPtr stream, Caller caller) = 0;
+    // The options have changed (context.options has the new ones, checked). True when they are in
+    // force, for live sessions too. False: the service is made anew, and its sessions end.
+    virtual bool reconfigure() { return false; }
 };
 
 struct ServiceSpec {

@@ -3,7 +3,7 @@
 
 #include <cassert>
 
-#include "rt/timers.h"
+#include "edge/service_state.h"
 
 namespace selvage::edge {
 namespace {
@@ -18,86 +18,6 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr std::uint32_t kAuditLines = 10;
 
 }  // namespace
-
-struct ServiceHost::Running {
-    ServiceOptions options;
-    ServiceCounters counters;
-    std::string error;
-    std::unique_ptr<ServiceContext> context;  // refers to options.own
-    std::unique_ptr<Service> service;
-    rt::AcceptorPtr mesh;
-    rt::AcceptorPtr host;
-    std::size_t live = 0;
-    std::map<PeerId, std::uint32_t> live_by_peer;  // 0: all callers of the host
-};
-
-struct ServiceHost::Session {
-    Session(rt::Runtime& rt, Running& owner, Caller who)
-        : runtime(rt), service(owner), caller(std::move(who)), idle(rt.timers()) {
-        last_active = rt.now();
-        since = rt.wall_now();
-    }
-    rt::Runtime& runtime;
-    Running& service;
-    Caller caller;
-    WallTime since;
-    TimePoint last_active;
-    std::uint64_t bytes_in = 0;
-    std::uint64_t bytes_out = 0;
-    std::uint64_t task = 0;
-    std::string note;
-    std::string ended_by;  // "idle" or "killed", when it did not end by itself
-    rt::Timer idle;
-};
-
-// The caller's stream as the service sees it: counts what passes, which is also what keeps an idle
-// session from being closed.
-class ServiceHost::SessionStream final : public rt::Stream {
-public:
-    // `inner` outlives this: how the connection ends is decided when serve() has returned.
-    SessionStream(Session& session, rt::Stream& inner) : session_(session), inner_(inner) {}
-
-    rt::Task<Result<std::size_t>> read_some(MutableByteView buffer) override {
-        auto got = co_await inner_.read_some(buffer);
-        if (got) session_.bytes_in += *got;
-        session_.last_active = session_.runtime.now();
-        co_return got;
-    }
-    rt::Task<Result<std::size_t>> write_some(ByteView bytes) override {
-        auto sent = co_await inner_.write_some(bytes);
-        if (sent) session_.bytes_out += *sent;
-        session_.last_active = session_.runtime.now();
-        co_return sent;
-    }
-    Result<> shutdown_write() override { return inner_.shutdown_write(); }
-    void close() override { inner_.close(); }
-    void reset() override { inner_.reset(); }
-    Endpoint local() const override { return inner_.local(); }
-    Endpoint remote() const override { return inner_.remote(); }
-
-private:
-    Session& session_;
-    rt::Stream& inner_;
-};
-
-// Takes the session out of the table when its coroutine is gone, however that came about.
-class ServiceHost::SessionEntry {
-public:
-    SessionEntry(ServiceHost& host, SessionId id) : host_(&host), id_(id) {}
-    SessionEntry(SessionEntry&& other) noexcept
-        : host_(std::exchange(other.host_, nullptr)), id_(other.id_) {}
-    SessionEntry(const SessionEntry&) = delete;
-    SessionEntry& operator=(const SessionEntry&) = delete;
-    SessionEntry& operator=(SessionEntry&&) = delete;
-    ~SessionEntry() {
-        if (host_ != nullptr) host_->remove(id_);
-    }
-    Session& session() const { return *host_->sessions_.at(id_); }
-
-private:
-    ServiceHost* host_;
-    SessionId id_;
-};
 
 ServiceHost::ServiceHost(Parts parts, std::vector<ServiceOptions> options)
     : parts_(std::move(parts)),
@@ -120,79 +40,112 @@ Result<> ServiceHost::start() {
     Result<> first;
     for (auto& service : services_) {
         if (!service->options.enabled) continue;
-        auto started = start_service(*service);
-        if (started) continue;
-        service->error = started.error().message();
-        service->mesh.reset();
-        service->host.reset();
-        service->service.reset();
-        parts_.log.error(
-            "service did not start", "service={} reason=\"{}\"", service->options.spec->name,
-            service->error
-        );
-        if (first) first = std::move(started);
+        auto started = start_or_report(*service);
+        if (!started && first) first = std::move(started);
     }
     return first;
 }
 
+Result<> ServiceHost::start_or_report(Running& service) {
+    auto started = start_service(service);
+    if (started) {
+        service.error.clear();
+        return started;
+    }
+    service.error = started.error().message();
+    close_ports(service);
+    parts_.log.error(
+        "service did not start", "service={} reason=\"{}\"", service.options.spec->name,
+        service.error
+    );
+    return started;
+}
+
 Result<> ServiceHost::start_service(Running& service) {
-    const ServiceOptions& options = service.options;
+    make_service(service);
+    if (auto opened = open_ports(service, service.options); !opened) {
+        service.generations.pop_back();
+        return opened;
+    }
+    parts_.log.info(
+        "service started", "service={} port={}", service.options.spec->name, service.options.port
+    );
+    return {};
+}
+
+// Opens those of the options' ports that are not open yet; all or none.
+Result<> ServiceHost::open_ports(Running& service, const ServiceOptions& options) {
     const auto name = fmt::format("service {}", options.spec->name);
-    auto mesh = parts_.ports.publish(options.port);
-    if (!mesh) return std::move(mesh).error().with(fmt::format("{}: port {}", name, options.port));
-    service.mesh = std::move(*mesh);
-    if (options.listen_host) {
+    rt::AcceptorPtr mesh;
+    rt::AcceptorPtr host;
+    if (service.mesh == nullptr) {
+        auto opened = parts_.ports.publish(options.port);
+        if (!opened) {
+            return std::move(opened).error().with(fmt::format("{}: port {}", name, options.port));
+        }
+        mesh = std::move(*opened);
+    }
+    if (options.listen_host && service.host == nullptr) {
         if (parts_.host_listener == nullptr) {
             return Error(Errc::unsupported, name + ": listen_host is not available here");
         }
-        auto host = parts_.host_listener->listen(*options.listen_host);
-        if (!host) {
-            return std::move(host).error().with(
+        auto opened = parts_.host_listener->listen(*options.listen_host);
+        if (!opened) {
+            return std::move(opened).error().with(
                 fmt::format("{}: listen_host {}", name, *options.listen_host)
             );
         }
-        service.host = std::move(*host);
+        host = std::move(*opened);
     }
-    service.context = std::make_unique<ServiceContext>(ServiceContext{
+    if (mesh) {
+        service.mesh = mesh.get();
+        accepting_.spawn(name, accept_loop(service, std::move(mesh), Origin::mesh));
+    }
+    if (host) {
+        service.host = host.get();
+        accepting_.spawn(name + " host", accept_loop(service, std::move(host), Origin::host));
+    }
+    return {};
+}
+
+void ServiceHost::make_service(Running& service) {
+    const ServiceOptions& options = service.options;
+    Generation& made = service.generations.emplace_back();
+    made.own = options.own;
+    made.context = std::make_unique<ServiceContext>(ServiceContext{
         .runtime = parts_.runtime,
         .log = parts_.log.child(options.spec->name),
-        .options = options.own,
+        .options = made.own,
         .port = options.port,
         .node = parts_.node,
         .dialer = parts_.dialer,
         .sessions = *this,
         .terminals = parts_.terminals,
     });
-    service.service = options.spec->make(*service.context);
-    accepting_.spawn(name, accept_loop(service, *service.mesh, Origin::mesh));
-    if (service.host) {
-        accepting_.spawn(name + " host", accept_loop(service, *service.host, Origin::host));
-    }
-    parts_.log.info("service started", "service={} port={}", options.spec->name, options.port);
-    return {};
+    made.service = options.spec->make(*made.context);
+}
+
+void ServiceHost::close_ports(Running& service) {
+    if (service.mesh != nullptr) std::exchange(service.mesh, nullptr)->close();
+    if (service.host != nullptr) std::exchange(service.host, nullptr)->close();
 }
 
 rt::Task<> ServiceHost::stop() {
-    for (auto& service : services_) {
-        if (service->mesh) service->mesh->close();
-        if (service->host) service->host->close();
-    }
+    for (auto& service : services_)
+        close_ports(*service);
     co_await accepting_.close();
     const TimePoint deadline = parts_.runtime.now() + kStopGrace;
     while (!sessions_.empty()) {
         if (!co_await sessions_changed_.wait_until(deadline)) break;
     }
     co_await serving_.close();
-    for (auto& service : services_) {
-        service->service.reset();
-        service->mesh.reset();
-        service->host.reset();
-    }
+    for (auto& service : services_)
+        service->generations.clear();
 }
 
-rt::Task<> ServiceHost::accept_loop(Running& service, rt::Acceptor& acceptor, Origin origin) {
+rt::Task<> ServiceHost::accept_loop(Running& service, rt::AcceptorPtr acceptor, Origin origin) {
     for (;;) {
-        auto stream = co_await acceptor.accept();
+        auto stream = co_await acceptor->accept();
         if (stream) {
             admit(service, std::move(*stream), origin);
             continue;
@@ -257,6 +210,7 @@ void ServiceHost::admit(Running& service, rt::StreamPtr stream, Origin origin) {
         "session opened", "id={} service={} caller=\"{}\"", id, service.options.spec->name, who
     );
     ++service.live;
+    ++service.generations.back().live;
     ++service.live_by_peer[caller->peer];
     Session& session =
         *sessions_
@@ -294,7 +248,7 @@ void ServiceHost::refuse(
 rt::Task<> ServiceHost::run_session(SessionEntry entry, rt::StreamPtr stream) {
     Session& session = entry.session();
     auto counted = std::make_unique<SessionStream>(session, *stream);
-    auto served = co_await session.service.service->serve(std::move(counted), session.caller);
+    auto served = co_await session.generation.service->serve(std::move(counted), session.caller);
     if (served) {
         // The caller gets what was written and then the end. After an error, or when the session
         // was cancelled, the stream goes as it is: an end that looked clean would hide the loss.
@@ -322,18 +276,22 @@ void ServiceHost::remove(SessionId id) {
         std::chrono::duration_cast<std::chrono::seconds>(lasted).count(), session.bytes_in,
         session.bytes_out, session.ended_by.empty() ? "" : " ended_by=", session.ended_by
     );
+    Generation& generation = session.generation;
     sessions_.erase(found);
+    if (--generation.live == 0 && generation.retired) {
+        service.generations.remove_if([&](const Generation& each) { return &each == &generation; });
+    }
     sessions_changed_.notify();
 }
 
 void ServiceHost::watch_idle(Session& session) {
     const Duration limit = session.service.options.idle_timeout;
+    session.idle.cancel();
     if (limit == Duration(0)) return;
     session.idle.set(session.last_active + limit, [this, &session, limit] {
         if (parts_.runtime.now() - session.last_active < limit) return watch_idle(session);
         ++session.service.counters.idle_closed;
-        session.ended_by = "idle";
-        serving_.cancel_one(session.task);
+        end_session(session, "idle");
     });
 }
 
@@ -341,9 +299,30 @@ bool ServiceHost::kill(SessionId id) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return false;
     ++found->second->service.counters.killed;
-    found->second->ended_by = "killed";
-    serving_.cancel_one(found->second->task);
+    end_session(*found->second, "killed");
     return true;
+}
+
+void ServiceHost::end_session(Session& session, std::string why) {
+    if (session.ended_by.empty()) session.ended_by = std::move(why);
+    serving_.cancel_one(session.task);
+}
+
+void ServiceHost::end_after_grace(Session& session, std::string_view why) {
+    session.grace.set(parts_.runtime.now() + kStopGrace, [this, &session, why = std::string(why)] {
+        end_session(session, why);
+    });
+}
+
+void ServiceHost::end(SessionId id, std::string why) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    Session& session = *found->second;
+    ++session.service.counters.revoked;
+    // In a later turn: a service may ask for the end of the very session that it is serving.
+    session.grace.set(parts_.runtime.now(), [this, &session, why = std::move(why)] {
+        end_session(session, why);
+    });
 }
 
 void ServiceHost::note(SessionId session, std::string text) {

@@ -5,10 +5,12 @@
 //                 +-- reset ----+-- reset -----+   each with an audit line and a counter
 //
 // A session ends when serve() returns, the caller goes away, no byte moved for the idle timeout,
-// somebody kills it, or the host stops: then it gets two seconds' grace and is cancelled.
+// somebody kills it, new options do not allow it any more, or its service or the host stops: then
+// it gets two seconds' grace and is cancelled.
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +34,7 @@ struct ServiceCounters {
     std::uint64_t failed = 0;               // serve() ended with an error
     std::uint64_t idle_closed = 0;
     std::uint64_t killed = 0;
+    std::uint64_t revoked = 0;  // new options did not allow them any more
 };
 
 struct ServiceInfo {
@@ -56,7 +59,7 @@ struct SessionInfo {
     std::string note;
 };
 
-class ServiceHost final : private SessionNotes {
+class ServiceHost final : private SessionControl {
 public:
     struct Parts {
         rt::Runtime& runtime;
@@ -74,6 +77,12 @@ public:
     // Takes the ports of all enabled services. The first failure is returned, but the other
     // services run: one taken port must not take the rest away.
     Result<> start();
+    // New options while running, one for each service that there is (those left out are off). New
+    // callers meet them at once. Live sessions whose callers are no longer allowed end at once, and
+    // so do the youngest beyond a lower limit; those of a service that went off or had to be made
+    // anew within two seconds. A port that cannot be had leaves the service on its old one. The
+    // first failure is returned, the rest is applied nevertheless. Precondition: started.
+    Result<> apply(std::vector<ServiceOptions> options);
     // No new sessions; those that live get two seconds to end by themselves.
     rt::Task<> stop();
 
@@ -83,13 +92,22 @@ public:
     bool kill(SessionId id);
 
 private:
+    // In service_state.h.
+    struct Generation;
     struct Running;
     struct Session;
     class SessionStream;
     class SessionEntry;
 
+    Result<> start_or_report(Running& service);
     Result<> start_service(Running& service);
-    rt::Task<> accept_loop(Running& service, rt::Acceptor& acceptor, Origin origin);
+    Result<> open_ports(Running& service, const ServiceOptions& options);
+    void make_service(Running& service);
+    void close_ports(Running& service);
+    void stop_service(Running& service, std::string_view why);
+    Result<> apply_to(Running& service, ServiceOptions options);
+    void revoke_sessions(Running& service);
+    rt::Task<> accept_loop(Running& service, rt::AcceptorPtr acceptor, Origin origin);
     void admit(Running& service, rt::StreamPtr stream, Origin origin);
     std::optional<Caller> identify(const rt::Stream& stream, Origin origin) const;
     static bool allowed(const ServiceOptions& options, const Caller& caller);
@@ -101,7 +119,10 @@ private:
     rt::Task<> run_session(SessionEntry entry, rt::StreamPtr stream);
     void remove(SessionId id);
     void watch_idle(Session& session);
+    void end_session(Session& session, std::string why);
+    void end_after_grace(Session& session, std::string_view why);
     void note(SessionId session, std::string text) override;
+    void end(SessionId session, std::string why) override;
 
     Parts parts_;
     Log audit_;

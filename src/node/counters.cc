@@ -142,6 +142,9 @@ constexpr Row<Service> kServices[] = {
      &Service::idle_closed},
     {{"service", "killed", kCounter, "connections", "sessions ended by `selvage kill`", "service"},
      &Service::killed},
+    {{"service", "revoked", kCounter, "connections",
+      "sessions ended because new options do not allow them", "service"},
+     &Service::revoked},
 };
 static_assert(describes_all(kServices));
 

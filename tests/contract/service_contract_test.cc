@@ -117,6 +117,69 @@ TEST_P(ServiceContract, ASessionCanBeListedAndEnded) {
     EXPECT_FALSE(world.host->kill(sessions[0].id));
 }
 
+TEST_P(ServiceContract, NewOptionsReachLiveSessions) {
+    ServiceWorld& world = start(options());
+    auto client = world.ports.connect(world.port);
+    auto phone = world.ports.connect(world.port, IpAddress::v4(10, 144, 1, 8));
+    std::vector<ServiceOptions> changed;
+    changed.push_back(options().set_list("allow", {"phone"}).build());
+    ASSERT_TRUE(world.host->apply(std::move(changed)));
+    world.runtime.run_for(1s);
+    EXPECT_TRUE(client->ended());
+    EXPECT_FALSE(phone->ended());
+    EXPECT_EQ(world.info().counters.revoked, 1U);
+    EXPECT_EQ(world.sink->count("no longer allowed"), 1U);
+    EXPECT_TRUE(world.ports.connect(world.port)->ended());
+}
+
+TEST_P(ServiceContract, ALowerLimitEndsTheYoungest) {
+    ServiceWorld& world = start(options());
+    auto first = world.ports.connect(world.port);
+    auto second = world.ports.connect(world.port);
+    std::vector<ServiceOptions> changed;
+    changed.push_back(options().set("max_sessions", std::int64_t{1}).build());
+    ASSERT_TRUE(world.host->apply(std::move(changed)));
+    world.runtime.run_for(1s);
+    EXPECT_FALSE(first->ended());
+    EXPECT_TRUE(second->ended());
+}
+
+TEST_P(ServiceContract, MovesToANewPortAndKeepsItsSessions) {
+    ServiceWorld& world = start(options());
+    auto client = world.ports.connect(world.port);
+    std::vector<ServiceOptions> changed;
+    changed.push_back(options().set("port", std::int64_t{4711}).build());
+    ASSERT_TRUE(world.host->apply(std::move(changed)));
+    world.runtime.run_for(1s);
+    EXPECT_FALSE(client->ended());
+    EXPECT_FALSE(world.ports.is_open({kNodeAddress, world.port}));
+    EXPECT_FALSE(world.ports.connect(4711)->ended());
+}
+
+TEST_P(ServiceContract, KeepsItsPortWhenTheNewOneIsTaken) {
+    ServiceWorld& world = start(options());
+    auto taken = world.ports.publish(4711);
+    std::vector<ServiceOptions> changed;
+    changed.push_back(options().set("port", std::int64_t{4711}).build());
+    EXPECT_FALSE(world.host->apply(std::move(changed)));
+    EXPECT_FALSE(world.ports.connect(world.port)->ended());
+    EXPECT_EQ(world.info().port, world.port);
+}
+
+TEST_P(ServiceContract, SwitchedOffItsSessionsEndWithinTheGrace) {
+    ServiceWorld& world = start(options());
+    auto client = world.ports.connect(world.port);
+    ASSERT_TRUE(world.host->apply({}));
+    world.runtime.run_for(1s);
+    EXPECT_FALSE(world.ports.is_open({kNodeAddress, world.port}));
+    world.runtime.run_for(1s + 100ms);
+    EXPECT_TRUE(client->ended());
+    std::vector<ServiceOptions> again;
+    again.push_back(options().build());
+    ASSERT_TRUE(world.host->apply(std::move(again)));
+    EXPECT_FALSE(world.ports.connect(world.port)->ended());
+}
+
 TEST_P(ServiceContract, ClosesOnStopWithinTheGrace) {
     ServiceWorld& world = start(options());
     auto client = world.ports.connect(world.port);
