@@ -87,6 +87,36 @@ void OptionTable::append(std::string_view key, OptionValue value) {
     list->get<OptionList>()->push_back(std::move(value));
 }
 
+void OptionTable::erase(std::string_view key) {
+    std::erase_if(entries_, [&](const Entry& entry) { return entry.key == key; });
+}
+
+std::optional<std::string> scalar_text(const OptionValue& value) {
+    if (const auto* flag = value.get<bool>()) return *flag ? "true" : "false";
+    if (const auto* number = value.get<std::int64_t>()) return fmt::format("{}", *number);
+    if (const auto* number = value.get<double>()) return fmt::format("{}", *number);
+    if (const auto* text = value.get<std::string>()) return *text;
+    return std::nullopt;
+}
+
+bool same_value(const OptionValue& a, const OptionValue& b) {
+    if (const auto text = scalar_text(a)) return text == scalar_text(b);
+    const auto* list = a.get<OptionList>();
+    const auto* other_list = b.get<OptionList>();
+    if (list != nullptr && other_list != nullptr) {
+        return std::ranges::equal(*list, *other_list, same_value);
+    }
+    const auto* table = a.get<OptionTable>();
+    const auto* other_table = b.get<OptionTable>();
+    if (table == nullptr || other_table == nullptr) return false;
+    const auto has_same = [&](const OptionTable::Entry& entry) {
+        const OptionValue* other = other_table->find(entry.key);
+        return other != nullptr && same_value(entry.value, *other);
+    };
+    return table->entries().size() == other_table->entries().size() &&
+           std::ranges::all_of(table->entries(), has_same);
+}
+
 std::string_view OptionValue::kind() const {
     switch (data_.index()) {
         case 0:
@@ -253,6 +283,11 @@ std::vector<std::pair<const OptionTable*, SourcePos>> OptionReader::tables(std::
 void OptionReader::finish() {
     for (const OptionTable::Entry& entry : table_.entries()) {
         if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
+        if (entry.key == "?") {
+            std::ranges::sort(known_);
+            problem("?", entry.value.at(), fmt::format("known here: {}", fmt::join(known_, ", ")));
+            continue;
+        }
         const std::string near = nearest_name(entry.key, known_);
         problem(
             entry.key, entry.value.at(),

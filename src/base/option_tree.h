@@ -42,6 +42,7 @@ public:
     OptionTable& table(std::string_view key);
     // Appends to the list at `key`, made if absent.
     void append(std::string_view key, OptionValue value);
+    void erase(std::string_view key);
     bool empty() const { return entries_.empty(); }
 
     struct Entry;
@@ -77,6 +78,12 @@ struct OptionTable::Entry {
     std::string key;
     OptionValue value;
 };
+
+// A scalar as its text, quotes aside: a number may be written in quotes. Nothing for lists and
+// tables.
+std::optional<std::string> scalar_text(const OptionValue& value);
+// Whether both say the same, wherever they were written and in whatever order their keys are.
+bool same_value(const OptionValue& a, const OptionValue& b);
 
 inline OptionValue::OptionValue(Data data, SourcePos at)
     : data_(std::move(data)), at_(std::move(at)) {}
@@ -126,7 +133,7 @@ public:
     SourcePos position_of(std::string_view key) const;
     std::vector<OptionProblem>& problems() { return problems_; }
 
-    // Unknown keys become problems. `hint` names further keys that are known elsewhere.
+    // Unknown keys become problems. The key "?" asks for a list of those that are known.
     void finish();
 
 private:

@@ -10,6 +10,7 @@
 
 #include "base/ip.h"
 #include "base/log.h"
+#include "base/option_tree.h"
 #include "base/uuid.h"
 #include "crypto/cipher.h"
 #include "crypto/secret.h"
@@ -41,6 +42,9 @@ struct NodeOptions {
     std::string management_socket;  // path; empty: the instance's default
 
     std::vector<edge::ServiceOptions> services;  // one per service of the build
+
+    // What was written, flags merged in and without the network's secret: reload_plan.h compares it.
+    OptionTable document;
 
     // What the TUN device and our stack use.
     unsigned effective_mtu() const { return enable_encryption ? mtu - 20 : mtu; }

@@ -289,10 +289,23 @@ void refuse_unsupported(OptionReader& in) {
     }
 }
 
+// For comparing with a later one: one spelling of [flags], and no secret, which would be kept
+// without being wiped.
+OptionTable comparable(OptionTable document) {
+    if (OptionValue* flags = document.find("flags")) {
+        if (auto* table = flags->get<OptionTable>()) *table = in_snake_case(*table);
+    }
+    if (OptionValue* identity = document.find("network_identity")) {
+        if (auto* table = identity->get<OptionTable>()) table->erase("network_secret");
+    }
+    return document;
+}
+
 }  // namespace
 
 NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>& problems) {
     NodeOptions options;
+    options.document = comparable(document);
     OptionReader in(document, "", {}, problems);
     read_instance(in, options);
     read_network(in, options);

@@ -1,0 +1,106 @@
+// The rows. Order: as in a file written by hand.
+#include "config/key_table.h"
+
+namespace selvage::config {
+namespace {
+
+constexpr auto kApplied = OnReload::applied;
+constexpr auto kRestart = OnReload::restart;
+
+constexpr KeySpec kKeys[] = {
+    {"instance_name", "text of 1 to 64 characters", "default", kRestart,
+     "Local name: the log's prefix, `selvage -n NAME`, the management socket.", "\"home\""},
+    {"instance_id", "UUID", "a random one for each run", kRestart, "Identity of the instance.",
+     "\"7b1f1a33-8a7e-4d39-9f53-1a2b3c4d5e6f\""},
+    {"hostname", "text", "this host's name", kApplied,
+     "What peers see. Control characters are removed, 32 characters are kept.", "\"lighthouse\""},
+    {"ipv4", "address with its network", "none", kRestart,
+     "Our virtual address. Without a length, or with 32, the length is 24. Without an address the "
+     "node only forwards.",
+     "\"10.144.1.1/24\""},
+    {"listeners", "list of URLs, ports or schemes",
+     "none in a file; every transport on 11010 once flags are used", kApplied,
+     "Where to listen. A port alone stands for every transport of this build.",
+     "[\"tcp://0.0.0.0:11010\", \"udp://0.0.0.0:11010\"]"},
+    {"network_identity.network_name", "text of 1 to 255 bytes", "default", kRestart,
+     "Name of the network.", "\"home\""},
+    {"network_identity.network_secret", "text", "empty", kRestart,
+     "Secret of the network; the same on all nodes.", "\"a long sentence\""},
+    {"peer", "list of tables with `uri`", "none", kApplied,
+     "Nodes to stay connected to. Connections of those that are no longer listed are closed.",
+     "[{ uri = \"tcp://relay.example:11010\" }]"},
+
+    {"flags.no_tun", "true or false", "false", kRestart, "No TUN device; needs no privileges.",
+     "true"},
+    {"flags.dev_name", "text of at most 15 characters", "the system's choice", kRestart,
+     "Name of the TUN device.", "\"mesh0\""},
+    {"flags.mtu", "576 to 1500", "1380", kRestart,
+     "MTU of the TUN device; 20 less is used with encryption.", "1300"},
+    {"flags.enable_encryption", "true or false", "true", kRestart,
+     "Seal packets with the network's key; the same on all nodes.", "false"},
+    {"flags.encryption_algorithm", "aes-gcm, aes-256-gcm, chacha20 or xor", "aes-gcm", kRestart,
+     "Cipher of the packets; the same on all nodes.", "\"chacha20\""},
+    {"flags.enable_ipv6", "true or false", "true", kRestart, "IPv6 underneath.", "false"},
+    {"flags.latency_first", "true or false", "false", kApplied, "Prefer fast paths to short ones.",
+     "true"},
+
+    {"service.*.enabled", "true or false", "false", kApplied,
+     "Offer the service. Switched off, its sessions end.", "true"},
+    {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7", kApplied,
+     "Port at the virtual address. Sessions that live go on.", "2323"},
+    {"service.*.allow", "list of rules", "nobody", kApplied,
+     "Who may use it: \"any-member\", a host name, a peer id, an address or a prefix. Sessions of "
+     "those who may no longer end.",
+     "[\"laptop\", \"10.144.1.0/28\"]"},
+    {"service.*.listen_host", "address with port", "none", kApplied,
+     "Also at this address of the host. On loopback every program of the host may use it.",
+     "\"127.0.0.1:2323\""},
+    {"service.*.max_sessions", "1 to 65536", "proxy 512, shell 32, echo 64", kApplied,
+     "A caller beyond is reset.", "5"},
+    {"service.*.max_sessions_per_caller", "1 to 65536", "proxy 256, shell 8, echo 16", kApplied,
+     "Likewise; programs of the host count as one caller.", "2"},
+    {"service.*.idle_timeout", "duration", "proxy 2h, shell 12h, echo 2h", kApplied,
+     "A session without a byte for so long ends; 0 for never.", "\"15m\""},
+    {"service.*.users", "table of name and hash", "none", kApplied,
+     "Ask for name and password; hashes come from `selvage passwd`. Sessions of a user whose entry "
+     "is gone or another end.",
+     "{ alice = \"$6$rounds=1000$meadow$g4QWnsIyO6ub0XmdyGBSZHehIQ8BnWgQQMR25XK"
+     ".veCQ0wxnYVxn9ok0EIU.QSr.OJcIVIKSqR8Kz8/5WalQn0\" }"},
+    {"service.proxy.rule", "list of tables", "none", kApplied,
+     "Destinations; the first rule that matches decides. Keys: `action` (\"allow\" or \"deny\"), "
+     "`to`, `ports`, `names`, `from`.",
+     "[{ action = \"deny\", to = [\"10.0.0.0/8\"] }]"},
+    {"service.shell.auth", "password or mesh", "password", kApplied,
+     "mesh: the allow list is enough.", "\"mesh\""},
+    {"service.shell.account", "text", "the user that runs selvaged", kApplied,
+     "Host account of the shell; another one needs root.", "\"guest\""},
+    {"service.shell.shell", "absolute path", "the account's login shell", kApplied,
+     "Program of the shell.", "\"/bin/bash\""},
+    {"service.shell.allow_root", "true or false", "false", kApplied,
+     "Without it a shell with user id 0 is refused.", "true"},
+};
+
+// Whether a row's key, with '*' for one part, is this path.
+bool matches(std::string_view pattern, std::string_view path) {
+    const auto star = pattern.find('*');
+    if (star == std::string_view::npos) return pattern == path;
+    const std::string_view tail = pattern.substr(star + 1);
+    if (!path.starts_with(pattern.substr(0, star)) || !path.ends_with(tail)) return false;
+    const std::string_view part = path.substr(star, path.size() - star - tail.size());
+    return path.size() > star + tail.size() && part.find('.') == std::string_view::npos;
+}
+
+}  // namespace
+
+std::span<const KeySpec> key_table() {
+    return kKeys;
+}
+
+const KeySpec* find_key(std::string_view path) {
+    for (const KeySpec& spec : kKeys) {
+        if (matches(spec.key, path)) return &spec;
+    }
+    return nullptr;
+}
+
+}  // namespace selvage::config

@@ -1,0 +1,24 @@
+// What a newly read configuration changes, key by key, and what a running instance can do about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/key_table.h"
+#include "config/options.h"
+
+namespace selvage::config {
+
+struct KeyChange {
+    std::string key;
+    OnReload on_reload = OnReload::restart;
+    friend bool operator==(const KeyChange&, const KeyChange&) = default;
+};
+
+// In the order of their names. Keys that change nothing in either version are left out.
+std::vector<KeyChange> plan_reload(const NodeOptions& running, const NodeOptions& fresh);
+
+// Whether one of the changes is this key, or lies below it ("service").
+bool changes_key(const std::vector<KeyChange>& changes, std::string_view key);
+
+}  // namespace selvage::config
