@@ -108,13 +108,15 @@ bool same_value(const OptionValue& a, const OptionValue& b) {
     }
     const auto* table = a.get<OptionTable>();
     const auto* other_table = b.get<OptionTable>();
-    if (table == nullptr || other_table == nullptr) return false;
-    const auto has_same = [&](const OptionTable::Entry& entry) {
-        const OptionValue* other = other_table->find(entry.key);
-        return other != nullptr && same_value(entry.value, *other);
-    };
-    return table->entries().size() == other_table->entries().size() &&
-           std::ranges::all_of(table->entries(), has_same);
+    return table != nullptr && other_table != nullptr && same_table(*table, *other_table);
+}
+
+bool same_table(const OptionTable& a, const OptionTable& b) {
+    return a.entries().size() == b.entries().size() &&
+           std::ranges::all_of(a.entries(), [&b](const OptionTable::Entry& entry) {
+               const OptionValue* other = b.find(entry.key);
+               return other != nullptr && same_value(entry.value, *other);
+           });
 }
 
 std::string_view OptionValue::kind() const {

@@ -84,6 +84,7 @@ struct OptionTable::Entry {
 std::optional<std::string> scalar_text(const OptionValue& value);
 // Whether both say the same, wherever they were written and in whatever order their keys are.
 bool same_value(const OptionValue& a, const OptionValue& b);
+bool same_table(const OptionTable& a, const OptionTable& b);
 
 inline OptionValue::OptionValue(Data data, SourcePos at)
     : data_(std::move(data)), at_(std::move(at)) {}

@@ -2,7 +2,6 @@
 #include "edge/options.h"
 
 #include <algorithm>
-#include <type_traits>
 
 namespace selvage::edge {
 namespace {
@@ -14,35 +13,6 @@ constexpr std::string_view kCommonKeys[] = {
 
 bool is_common(std::string_view key) {
     return std::ranges::find(kCommonKeys, key) != std::end(kCommonKeys);
-}
-
-bool same_table(const OptionTable& a, const OptionTable& b);
-
-bool same_value(const OptionValue& a, const OptionValue& b) {
-    if (const auto* table = a.get<OptionTable>()) {
-        const auto* other = b.get<OptionTable>();
-        return other != nullptr && same_table(*table, *other);
-    }
-    if (const auto* list = a.get<OptionList>()) {
-        const auto* other = b.get<OptionList>();
-        return other != nullptr && std::ranges::equal(*list, *other, same_value);
-    }
-    const auto same_as = [&]<class T>(std::type_identity<T>) {
-        const T* left = a.get<T>();
-        const T* right = b.get<T>();
-        return left != nullptr && right != nullptr && *left == *right;
-    };
-    return same_as(std::type_identity<bool>{}) || same_as(std::type_identity<std::int64_t>{}) ||
-           same_as(std::type_identity<double>{}) || same_as(std::type_identity<std::string>{});
-}
-
-// Keys have an order in the file that means nothing.
-bool same_table(const OptionTable& a, const OptionTable& b) {
-    return a.entries().size() == b.entries().size() &&
-           std::ranges::all_of(a.entries(), [&b](const OptionTable::Entry& entry) {
-               const OptionValue* other = b.find(entry.key);
-               return other != nullptr && same_value(entry.value, *other);
-           });
 }
 
 OptionTable without_common_keys(const OptionTable& table) {
