@@ -56,6 +56,10 @@ constexpr Flag kFlags[] = {
      "send packets as they are; must be the same on all nodes"},
     {"disable-ipv6", 0, Effect::inverted, "flags.enable_ipv6", "no IPv6 underneath"},
     {"latency-first", 0, Effect::flag, "flags.latency_first", "prefer fast paths to short ones"},
+    {"compression", 0, Effect::text, "flags.data_compress_algo",
+     "none (default) or zstd, for the packets that this node sends"},
+    {"disable-relay-data", 0, Effect::flag, "flags.disable_relay_data",
+     "carry no packets of other nodes"},
 
     {"dhcp", 'd', Effect::flag, "dhcp", ""},
     {"ipv6", 0, Effect::text, "ipv6", ""},
@@ -113,7 +117,6 @@ constexpr Flag kFlags[] = {
     {"local-private-key", 0, Effect::refused, "there is no secure mode", ""},
     {"local-public-key", 0, Effect::refused, "there is no secure mode", ""},
     {"credential", 0, Effect::refused, "there are no credentials", ""},
-    {"compression", 0, Effect::text, "flags.data_compress_algo", ""},
     {"config-server", 'w', Effect::refused, "there is no config server client", ""},
     {"machine-id", 0, Effect::refused, "there is no config server client", ""},
     {"config-dir", 0, Effect::refused, "name the files with -c", ""},

@@ -183,7 +183,11 @@ TEST(Config, EveryKeyOfTheReferenceIsServedRefusedOrHarmless) {
     );
     EXPECT_EQ(mistakes("[flags]\ndata_compress_algo = \"None\"\n"), "");
     EXPECT_EQ(mistakes("[flags]\ndata_compress_algo = 1\n"), "");
-    EXPECT_NE(mistakes("[flags]\ndata_compress_algo = 2\n"), "");
+    EXPECT_EQ(mistakes("[flags]\ndata_compress_algo = 2\n"), "");
+    EXPECT_EQ(mistakes("[flags]\ndata_compress_algo = \"Zstd\"\n"), "");
+    EXPECT_NE(mistakes("[flags]\ndata_compress_algo = \"Brotli\"\n"), "");
+    EXPECT_NE(mistakes("[flags]\ndata_compress_algo = 3\n"), "");
+    EXPECT_NE(mistakes("[flags]\ndata_compress_algo = true\n"), "");
     EXPECT_EQ(mistakes("[flags]\nforeignRelayBpsLimit = \"18446744073709551615\"\n"), "");
     EXPECT_EQ(mistakes("[flags]\nrelay_network_whitelist = \"*\"\n"), "");
     EXPECT_NE(mistakes("[flags]\nrelay_network_whitelist = \"home\"\n"), "");

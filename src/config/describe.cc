@@ -69,10 +69,12 @@ std::string describe(const NodeOptions& options) {
     }
     out += fmt::format(
         "\n[flags]\nno_tun = {}\ndev_name = {}\nmtu = {}\nenable_encryption = {}\n"
-        "encryption_algorithm = {}\nenable_ipv6 = {}\nlatency_first = {}\n",
+        "encryption_algorithm = {}\nenable_ipv6 = {}\nlatency_first = {}\n"
+        "data_compress_algo = {}\ndisable_relay_data = {}\n",
         options.no_tun, quoted(options.dev_name), options.mtu, options.enable_encryption,
         quoted(crypto::cipher_name(options.encryption_algorithm)), options.enable_ipv6,
-        options.latency_first
+        options.latency_first, quoted(options.compress_data ? "Zstd" : "None"),
+        options.disable_relay_data
     );
     for (const edge::ServiceOptions& service : options.services)
         describe_service(service, out);

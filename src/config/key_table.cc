@@ -43,6 +43,10 @@ constexpr KeySpec kKeys[] = {
     {"flags.enable_ipv6", "true or false", "true", kRestart, "IPv6 underneath.", "false"},
     {"flags.latency_first", "true or false", "false", kApplied, "Prefer fast paths to short ones.",
      "true"},
+    {"flags.data_compress_algo", "\"None\" or \"Zstd\"", "\"None\"", kRestart,
+     "Compress the packets that this node sends.", "\"Zstd\""},
+    {"flags.disable_relay_data", "true or false", "false", kRestart,
+     "Carry no packets between other nodes.", "true"},
 
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},

@@ -36,6 +36,8 @@ struct NodeOptions {
     crypto::CipherAlgorithm encryption_algorithm = crypto::CipherAlgorithm::aes_gcm;
     bool enable_ipv6 = true;  // of the underlay
     bool latency_first = false;
+    bool compress_data = false;       // what we send, with zstd; both sides may differ
+    bool disable_relay_data = false;  // carry no packets of others; RPC is relayed in any case
 
     // The management channel on TCP; none: only the unix socket.
     std::optional<Endpoint> rpc_portal;

@@ -95,6 +95,18 @@ OptionTable in_snake_case(const OptionTable& table) {
     return out;
 }
 
+// By name or, as in the reference's own files, by number.
+void read_compression(OptionReader& in, NodeOptions& options) {
+    const OptionValue* value = in.take("data_compress_algo");
+    if (value == nullptr) return;
+    const std::string name = value_text(*value);
+    if (!has_type(*value, FlagType::text) || !listed("None|none|1|Zstd|zstd|2", name)) {
+        in.problem("data_compress_algo", "must be \"None\" or \"Zstd\"");
+        return;
+    }
+    options.compress_data = listed("Zstd|zstd|2", name);
+}
+
 void read_flags(
     const OptionTable& table, const SourcePos& at, NodeOptions& options,
     std::vector<OptionProblem>& problems
@@ -111,6 +123,8 @@ void read_flags(
     options.enable_encryption = in.boolean("enable_encryption", options.enable_encryption);
     options.enable_ipv6 = in.boolean("enable_ipv6", options.enable_ipv6);
     options.latency_first = in.boolean("latency_first", options.latency_first);
+    options.disable_relay_data = in.boolean("disable_relay_data", options.disable_relay_data);
+    read_compression(in, options);
     const std::string cipher = in.text("encryption_algorithm", "aes-gcm");
     if (auto algorithm = crypto::cipher_from_name(cipher)) {
         options.encryption_algorithm = *algorithm;

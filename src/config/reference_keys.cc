@@ -32,8 +32,6 @@ constexpr FlagRule kFlagRules[] = {
     {"lazy_p2p", kBoolean, "false", "Selvage makes no direct connections by itself"},
     {"need_p2p", kBoolean, "false", "Selvage makes no direct connections by itself"},
     {"relay_all_peer_rpc", kBoolean, "false", "Selvage relays for no other network"},
-    {"disable_relay_data", kBoolean, "false", "every node forwards for its own network"},
-    {"data_compress_algo", kText, "None|1", "packets are sent as they are"},
     {"socket_mark", kNumber, "", "sockets carry no mark"},
     {"enable_kcp_proxy", kBoolean, "false", "there is no KCP proxy"},
     {"disable_relay_kcp", kBoolean, "false", "packets are relayed whatever they carry"},

@@ -75,6 +75,7 @@ std::optional<DropReason> Forwarder::on_peer_packet(PacketBuf& packet, Outbox& o
 std::optional<DropReason> Forwarder::relay(PacketBuf& packet, Outbox& out) {
     auto* header = packet.header<PeerHeader>();
     if (header->hops > packet::kHopsLimit) return DropReason::hop_limit;
+    if (!options_.relays_data && is_relay_data(packet)) return DropReason::relay_disabled;
     if (would_harm_stock_node(packet)) return DropReason::malformed_inner;
     if (header->hops > packet::kHopsLatencyFirst) {
         header->flags &= static_cast<std::uint8_t>(~packet::flag::kLatencyFirst);
@@ -287,6 +288,7 @@ std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
     header->type = static_cast<std::uint8_t>(PacketType::data);
     header->payload_len = size;
     if (to) header->to_peer = to->raw();
+    codec_.shrink(packet);
     if (!codec_.seal(packet)) return DropReason::no_buffer;
     header->flags |= options_.latency_first ? packet::flag::kLatencyFirst : std::uint8_t{0};
     ++traffic_.tx_packets;

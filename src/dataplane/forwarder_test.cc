@@ -157,6 +157,34 @@ TEST(Forwarder, RelaysUnopenedAndCountsHops) {
     EXPECT_EQ(world.dropped(DropReason::no_next_hop), 1U);
 }
 
+TEST(Forwarder, ARelayThatCarriesNoDataOfOthersStillPassesTheirCalls) {
+    World world(true, false, {.relays_data = false});
+    const auto relay = [&world](PacketType type, Bytes payload = Bytes(28, 0x45)) {
+        world.arrive(world.pool.copy(payload), kFar, kNear, type);
+        return world.take_log();
+    };
+    for (const auto type :
+         {PacketType::data, PacketType::kcp_source, PacketType::kcp_destination,
+          PacketType::quic_source, PacketType::quic_destination, PacketType::data_kcp_modified,
+          PacketType::data_quic_modified}) {
+        EXPECT_EQ(relay(type), "") << int{static_cast<std::uint8_t>(type)};
+    }
+    EXPECT_EQ(world.dropped(DropReason::relay_disabled), 7U);
+    EXPECT_EQ(relay(PacketType::rpc_request), ">2(2)");
+    EXPECT_EQ(relay(PacketType::relay_handshake), ">2(2)");
+    // What a foreign network's packet carries decides about it.
+    const auto foreign = [](PacketType inner) {
+        Bytes out = from_hex("0b000a0000000a0001006e").value();  // to peer 10 of network "n"
+        Bytes header(sizeof(packet::PeerHeader), 0);
+        header[8] = static_cast<std::uint8_t>(inner);
+        out.insert(out.end(), header.begin(), header.end());
+        return out;
+    };
+    EXPECT_EQ(relay(PacketType::foreign_network, foreign(PacketType::rpc_request)), ">2(2)");
+    EXPECT_EQ(relay(PacketType::foreign_network, foreign(PacketType::data)), "");
+    EXPECT_EQ(world.dropped(DropReason::relay_disabled), 8U);
+}
+
 TEST(Forwarder, ARelayClearsLatencyFirstAfterTwoHops) {
     World world;
     for (const std::uint8_t hops : {std::uint8_t{2}, std::uint8_t{3}}) {

@@ -55,14 +55,12 @@ inline packet::PacketBuf ip_packet(
 }
 
 struct World final : peer::PeerEvents, StackPort, NicPort, ControlSink {
-    explicit World(bool with_kernel = true, bool encrypt = false)
+    explicit World(bool with_kernel = true, bool encrypt = false, DataplaneOptions options = {})
         : kernel(with_kernel),
           table(peer_options(kUs), runtime, pool, *this, Log()),
           near_table(peer_options(kNear), runtime, pool, near_events, Log()),
           codec(make_codec(encrypt)),
-          forwarder(
-              {.my_id = kUs, .address = Prefix{kOurIp, 24}}, make_codec(encrypt), runtime, table
-          ) {
+          forwarder(complete(std::move(options)), make_codec(encrypt), runtime, table) {
         forwarder.attach(*this, *this, *this);
         forwarder.set_routes(make_routes());
         auto [ours, theirs] = tunnel::TestTunnel::pair(runtime);
@@ -77,6 +75,11 @@ struct World final : peer::PeerEvents, StackPort, NicPort, ControlSink {
         runtime.run(near_table.close());
     }
 
+    static DataplaneOptions complete(DataplaneOptions options) {
+        options.my_id = kUs;
+        options.address = Prefix{kOurIp, 24};
+        return options;
+    }
     static peer::PeerOptions peer_options(PeerId id) {
         return {
             .my_id = id,

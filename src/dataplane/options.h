@@ -19,7 +19,8 @@ struct DataplaneOptions {
     PeerId my_id;
     std::optional<Prefix> address;  // our virtual IPv4 address with its network
     bool latency_first = false;
-    SipKey hash_key;  // random, from the OS
+    bool relays_data = true;  // false: packets of users for other nodes are dropped, RPC is not
+    SipKey hash_key;          // random, from the OS
     FlowTable::Limits flow_limits;
 };
 

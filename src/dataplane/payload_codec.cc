@@ -1,10 +1,25 @@
-// Seal, open and expand.
+// Shrink, seal, open and expand.
 #include "dataplane/payload_codec.h"
+
+#include <algorithm>
 
 namespace selvage::dataplane {
 
 using packet::PacketBuf;
 using packet::PeerHeader;
+
+void PayloadCodec::shrink(PacketBuf& packet) {
+    auto* header = packet.header<PeerHeader>();
+    constexpr std::uint8_t kDone = packet::flag::kCompressed | packet::flag::kEncrypted;
+    if (!compresses_ || (header->flags & kDone) != 0) return;
+    const MutableByteView plain = packet.bytes().subspan(sizeof(PeerHeader));
+    // No more room than the plaintext takes: what does not fit is not worth sending.
+    const auto small = compressor_.shrink(plain, MutableByteView(scratch_).first(plain.size()));
+    if (!small) return;
+    std::ranges::copy(*small, plain.begin());
+    packet.truncate(sizeof(PeerHeader) + small->size());
+    header->flags |= packet::flag::kCompressed;
+}
 
 bool PayloadCodec::seal(PacketBuf& packet) {
     auto* header = packet.header<PeerHeader>();

@@ -35,6 +35,36 @@ bool is_sound_foreign_packet(ByteView payload) {
     return is_utf8(name) && in.left() >= sizeof(PeerHeader);
 }
 
+namespace {
+
+bool is_data(PacketType type) {
+    switch (type) {
+        case PacketType::data:
+        case PacketType::kcp_source:
+        case PacketType::kcp_destination:
+        case PacketType::quic_source:
+        case PacketType::quic_destination:
+        case PacketType::data_kcp_modified:
+        case PacketType::data_quic_modified:
+            return true;
+        default:
+            return false;
+    }
+}
+
+}  // namespace
+
+bool is_relay_data(const packet::PacketBuf& packet) {
+    const auto* header = packet.header<PeerHeader>();
+    if (header->packet_type() != PacketType::foreign_network) return is_data(header->packet_type());
+    Reader in(packet.bytes().subspan(sizeof(PeerHeader)));
+    ForeignHeader outer;
+    ByteView name;
+    PeerHeader inner;
+    if (!in.read(outer) || !in.read_bytes(outer.name_len, name) || !in.read(inner)) return true;
+    return is_data(inner.packet_type());
+}
+
 bool would_harm_stock_node(const packet::PacketBuf& packet) {
     const auto* header = packet.header<PeerHeader>();
     const ByteView payload = packet.bytes().subspan(sizeof(PeerHeader));

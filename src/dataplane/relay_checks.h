@@ -21,6 +21,10 @@ bool is_sound_foreign_packet(ByteView payload);
 // header, or data whose IP version is neither 4 nor 6.
 bool would_harm_stock_node(const packet::PacketBuf& packet);
 
+// What a node that carries no data of others refuses: the data types, and a foreign-network packet
+// (a sound one, see above) around one of them. Source: 2-control.md section 0.
+bool is_relay_data(const packet::PacketBuf& packet);
+
 // The flow, seen from us, of the packet that an ICMP error quotes; nothing when it is not an
 // error or quotes something without ports.
 std::optional<FlowKey> quoted_flow(const packet::IpMeta& ip, ByteView bytes);

@@ -15,6 +15,7 @@ const DropReasonInfo& describe(DropReason reason) {
          "a clear packet for another node that would stop or disable a stock "
          "node"},
         {"hop_limit", "a packet for another node that has passed too many relays"},
+        {"relay_disabled", "a data packet for another node while `disable_relay_data` is set"},
         {"no_next_hop", "a packet for a node to which no path is known"},
         {"foreign_unsupported", "a packet of a foreign network, which this node does not serve"},
         {"local_only_type", "a packet of a type that never leaves a node"},

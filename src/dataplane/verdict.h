@@ -12,6 +12,7 @@ enum class DropReason : std::uint8_t {
     malformed_foreign,
     malformed_inner,
     hop_limit,
+    relay_disabled,
     no_next_hop,
     foreign_unsupported,
     local_only_type,

@@ -49,7 +49,7 @@ dataplane::PayloadCodec make_codec(
     auto cipher =
         crypto::PacketCipher::make(algorithm, options.network_secret, make_nonces(environment));
     // Checked with the configuration; an OpenSSL without AES-GCM is a broken machine.
-    return {std::move(cipher.value()), environment.pool};
+    return {std::move(cipher.value()), environment.pool, options.compress_data};
 }
 
 peer::PeerOptions peer_options(const config::NodeOptions& options, PeerId id) {
@@ -69,6 +69,7 @@ route::RouteOptions route_options(
     out.own.hostname = name;
     out.own.ipv4 = options.ipv4;
     out.own.instance = instance;
+    out.own.relays_data = !options.disable_relay_data;
     return out;
 }
 
@@ -79,6 +80,7 @@ dataplane::DataplaneOptions dataplane_options(
         .my_id = id,
         .address = options.ipv4,
         .latency_first = options.latency_first,
+        .relays_data = !options.disable_relay_data,
         .hash_key = draw_key(environment)
     };
 }

@@ -56,6 +56,7 @@ public:
     const tunnel::TunnelStats& tunnel_stats() const { return tunnel_->stats(); }
     std::optional<Duration> latency() const { return pinger_.latency(); }
     double loss_rate() const { return pinger_.loss_rate(); }
+    bool in_doubt() const { return pinger_.in_doubt(); }
     TimePoint opened_at() const { return opened_at_; }
     std::uint64_t malformed_count() const { return malformed_; }
 

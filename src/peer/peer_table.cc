@@ -75,12 +75,15 @@ bool PeerTable::send(PeerId neighbour, packet::PacketBatch&& batch) {
 }
 
 PeerConn& PeerTable::pick(Peer& peer, TimePoint now) {
-    if (peer.preferred != nullptr && (peer.conns.size() == 1 || now < peer.preferred_until)) {
+    if (peer.preferred != nullptr &&
+        (peer.conns.size() == 1 || (now < peer.preferred_until && !peer.preferred->in_doubt()))) {
         return *peer.preferred;
     }
-    // A connection without a measurement counts as the fastest, so that it gets one.
+    // One that answers before one that may be dead: otherwise a connection that was the fastest
+    // would swallow everything until its fifth ping is lost. A connection without a measurement
+    // counts as the fastest, so that it gets one.
     peer.preferred = *std::ranges::min_element(peer.conns, {}, [](const PeerConn* conn) {
-        return conn->latency().value_or(Duration{0});
+        return std::pair(conn->in_doubt(), conn->latency().value_or(Duration{0}));
     });
     peer.preferred_until = now + kPreferenceLifetime;
     return *peer.preferred;

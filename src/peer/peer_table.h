@@ -1,7 +1,8 @@
 // PeerTable: our neighbours and the connections to each.
 //
 // Knows nothing of routes: a packet is sent to a neighbour, and the caller decided which. With
-// several connections to one neighbour, the one with the smallest latency carries what we send.
+// several connections to one neighbour, the one with the smallest latency carries what we send,
+// unless its last ping was lost: then another one does until it answers again.
 #pragma once
 
 #include <functional>

@@ -239,6 +239,82 @@ TEST_F(PeerTest, TheNeighbourStaysWhileOneOfItsConnectionsDoes) {
     stop(b);
 }
 
+// Sends one data packet and says which of the tunnels carried it.
+std::size_t carrier(
+    rt::Runtime& runtime, TestNode& node, PeerId to, const std::vector<Connected>& conns
+) {
+    PacketBatch batch(runtime.now());
+    PacketBuf packet = node.pool.copy(as_view("data"));
+    packet.push_front<PeerHeader>()->type = static_cast<std::uint8_t>(PacketType::data);
+    batch.push(std::move(packet));
+    std::vector<std::size_t> before;
+    for (const Connected& conn : conns)
+        before.push_back(conn.client->sent.size());
+    EXPECT_TRUE(node.table.send(to, std::move(batch)));
+    for (std::size_t i = 0; i < conns.size(); ++i) {
+        if (conns[i].client->sent.size() != before[i]) return i;
+    }
+    return conns.size();
+}
+
+TEST_F(PeerTest, OfSeveralConnectionsTheFastestCarriesWhatWeSend) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    std::vector<Connected> conns;
+    for (const Duration delay : {40ms, 10ms, 25ms}) {
+        conns.push_back(connect(runtime, a, b));
+        conns.back().client->delay = delay;
+    }
+    runtime.run_for(7s);
+    EXPECT_EQ(a.table.latency(PeerId(2)), 20ms);
+    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 1U);
+    // What the other side sends is its own choice, and everything that comes is taken.
+    EXPECT_EQ(a.events, "+2 ");
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, AConnectionWhosePingsAreLostIsAvoidedBeforeItIsClosed) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    std::vector<Connected> conns;
+    for (const Duration delay : {10ms, 30ms}) {
+        conns.push_back(connect(runtime, a, b));
+        conns.back().client->delay = delay;
+    }
+    runtime.run_for(7s);
+    ASSERT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
+    conns[0].server->mute = true;
+    // What is sent and not answered brings the next ping at once; it waits 2 s.
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
+        runtime.run_for(1s);
+    }
+    runtime.run_for(3s);
+    EXPECT_EQ(a.table.state(conns[0].client_conn), PeerTable::ConnState::open);
+    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 1U);
+    // An answer ends the doubt.
+    conns[0].server->mute = false;
+    runtime.run_for(10s);
+    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, ADeadConnectionInUseIsClosedWithinThePingsLimit) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    std::vector<Connected> conns{connect(runtime, a, b)};
+    runtime.run_for(100s);  // pings are 16 s or more apart by now
+    conns[0].server->mute = true;
+    for (int second = 0; second < 13 && a.table.has(PeerId(2)); ++second) {
+        (void)carrier(runtime, a, PeerId(2), conns);
+        runtime.run_for(1s);
+    }
+    EXPECT_FALSE(a.table.has(PeerId(2)));
+    stop(b);
+}
+
 TEST_F(PeerTest, HandshakesInProgressAreBounded) {
     TestNode b(runtime, 2, "n1", "s1");
     std::vector<std::unique_ptr<TestTunnel>> strangers;

@@ -39,6 +39,8 @@ public:
     std::optional<Duration> latency() const;
     // Share of the last 100 pings that were lost, 0 to 1.
     double loss_rate() const;
+    // The last ping was lost: the path may be dead, and another is the better choice meanwhile.
+    bool in_doubt() const { return lost_in_a_row_ > 0; }
 
 private:
     static constexpr int kBackoffMax = 5;

@@ -47,11 +47,12 @@ public:
     void receive(packet::PacketBuf&& packet) {
         inbox_.push_back(std::move(packet));
         if (inbox_.size() == 1) {
-            timer_.set(runtime_.now() + 10ms, [this] { deliver(); });
+            timer_.set(runtime_.now() + delay, [this] { deliver(); });
         }
     }
     std::vector<std::string> sent;  // hex of every packet
     bool mute = false;              // swallow what is sent
+    Duration delay = 10ms;          // of what arrives here
 
 private:
     void deliver() {
