@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from . import demo, fuzzing, suites, tidy
+from . import demo, fuzzing, packetdrill, suites, tidy
 from .building import build, build_command
 from .shell import Failure, ROOT
 
@@ -106,6 +106,12 @@ def parser():
     checked.add_argument("-j", "--jobs", type=int, help="check this many files at once")
     checked.add_argument("files", nargs="*", help="only these files or folders")
     checked.set_defaults(function=tidy.tidy_command)
+
+    drill = commands.add_parser("packetdrill", help="play packetdrill's public TCP scripts to our stack (needs root)")
+    drill.add_argument("tree", help="a checkout of google/packetdrill in which packetdrill is built")
+    drill.add_argument("names", nargs="*", help="parts of the names of scripts; all without")
+    drill.add_argument("-v", "--verbose", action="store_true", help="all that packetdrill says about a failure")
+    drill.set_defaults(function=packetdrill.packetdrill_command)
 
     fuzz = commands.add_parser("fuzz", help="run a fuzz target; without arguments list them")
     fuzz.add_argument("target", nargs="?", help="a target of fuzz/, or 'all'")

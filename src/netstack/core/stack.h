@@ -62,6 +62,11 @@ public:
     std::size_t tcp_write(TcpId id, ByteView bytes) { return tcp_.write(id, bytes); }
     void tcp_shutdown_write(TcpId id) { tcp_.shutdown_write(id); }
     void tcp_set_no_delay(TcpId id, bool on) { tcp_.set_no_delay(id, on); }
+    void tcp_set_user_timeout(TcpId id, Duration timeout) { tcp_.set_user_timeout(id, timeout); }
+    // For connections that come from now on.
+    void tcp_set_listener_options(ListenerId id, const TcpSocketOptions& options) {
+        tcp_.set_listener_options(id, options);
+    }
     void tcp_abort(TcpId id) { tcp_.abort(id); }
     void tcp_release(TcpId id) { tcp_.release(id); }
     TcpStatus tcp_status(TcpId id) const { return tcp_.status(id); }
@@ -98,7 +103,10 @@ private:
     // After a packet could not be had: others are using the pool, and give back soon.
     static constexpr Duration kPoolRetry = 5ms;
 
-    void note_time(TimePoint now) { last_now_ = std::max(last_now_, now); }
+    void note_time(TimePoint now) {
+        last_now_ = std::max(last_now_, now);
+        tcp_.note_time(now);
+    }
     void receive(packet::PacketBuf&& packet, bool from_ourselves, TimePoint now);
     bool acceptable(const packet::IpMeta& ip, bool from_ourselves);
     void on_icmp_error(const IcmpError& error);

@@ -24,6 +24,8 @@ struct TcpSocketOptions {
     // Sends small pieces at once instead of waiting for the acknowledgement of the last (Nagle).
     bool no_delay = false;
     KeepAlive keep_alive{};
+    // Neither sends nor accepts larger segments; 0: what the overlay's packets hold.
+    std::uint16_t mss_max = 0;
     // Data or a probe unacknowledged for this long ends the connection with `timed_out`.
     Duration user_timeout = 120s;
 };
@@ -85,6 +87,10 @@ struct StackOptions {
     std::uint16_t ephemeral_first = 49152;
     std::uint16_t ephemeral_last = 65535;
     std::function<bool(packet::IpProtocol, std::uint16_t)> may_use_port;
+
+    // Timestamps on segments (RFC 7323), offered and accepted. Without them old duplicates are not
+    // recognised after a wrap of the sequence numbers, and round trips are measured less often.
+    bool timestamps = true;
 
     // Answers to strangers, per second; beyond it they are dropped and counted.
     std::uint32_t echo_replies_per_second = 2000;

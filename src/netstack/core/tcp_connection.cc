@@ -42,13 +42,17 @@ TcpConnection::TcpConnection(
 std::uint32_t TcpConnection::own_mss() const {
     const std::size_t ip =
         flow_.local.is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
-    return static_cast<std::uint32_t>(shared_.options.mtu - ip - sizeof(packet::TcpHeader));
+    const auto most =
+        static_cast<std::uint32_t>(shared_.options.mtu - ip - sizeof(packet::TcpHeader));
+    return options_.mss_max == 0 ? most
+                                 : std::clamp<std::uint32_t>(options_.mss_max, kMssMin, most);
 }
 
 void TcpConnection::connect() {
     state_ = TcpState::syn_sent;
     receive_scale_ = scale_for(shared_.options.receive_buffer_max);
-    timestamps_on_ = sack_on_ = true;  // offered; kept if the peer agrees
+    sack_on_ = true;  // offered; kept if the peer agrees
+    timestamps_on_ = shared_.options.timestamps;
     syn_due_ = true;
 }
 
@@ -56,7 +60,7 @@ void TcpConnection::take_syn_options(const TcpOptions& options) {
     const std::uint32_t peer_mss = options.mss.value_or(kMssDefault);
     mss_ = std::clamp(peer_mss, kMssMin, own_mss());
     sack_on_ = options.sack_permitted;
-    timestamps_on_ = options.timestamps.has_value();
+    timestamps_on_ = shared_.options.timestamps && options.timestamps.has_value();
     if (options.window_scale) {
         send_scale_ = std::min(*options.window_scale, kWindowScaleMax);
         receive_scale_ = scale_for(shared_.options.receive_buffer_max);
@@ -72,7 +76,7 @@ void TcpConnection::accept_syn(const TcpSegment& syn, TimePoint now) {
     irs_ = syn.seq;
     rcv_nxt_ = rcv_edge_ = irs_ + 1;
     take_syn_options(syn.options);
-    if (syn.options.timestamps) {
+    if (timestamps_on_) {
         timestamp_recent_ = syn.options.timestamps->value;
         timestamp_recent_at_ = now;
     }
@@ -183,7 +187,7 @@ void TcpConnection::shutdown_write() {
     fin_queued_ = true;
 }
 
-void TcpConnection::abort(IpOutput& out, CloseReason reason) {
+void TcpConnection::abort(IpOutput& out, TimePoint now, CloseReason reason) {
     switch (state_) {
         case TcpState::syn_received:
         case TcpState::established:
@@ -194,8 +198,13 @@ void TcpConnection::abort(IpOutput& out, CloseReason reason) {
         case TcpState::last_ack: {
             packet::PacketBuf packet = out.take();
             if (packet) {
-                const std::uint8_t flags = packet::tcp_flag::kRst | packet::tcp_flag::kAck;
-                push_tcp_header(packet, flow_, {.seq = nxt_, .ack = rcv_nxt_, .flags = flags});
+                TcpFields fields{.seq = nxt_, .ack = rcv_nxt_};
+                fields.flags = packet::tcp_flag::kRst | packet::tcp_flag::kAck;
+                if (timestamps_on_) {  // RFC 7323, section 3.2
+                    fields.options.timestamps =
+                        TcpTimestamps{timestamp_now(now), timestamp_recent_};
+                }
+                push_tcp_header(packet, flow_, fields);
                 out.send(std::move(packet), flow_.local, flow_.remote, packet::IpProtocol::tcp);
                 ++shared_.counters.tcp_resets_out;
             }
@@ -232,6 +241,18 @@ bool TcpConnection::may_be_reused_by(const TcpSegment& syn) const {
 std::uint32_t TcpConnection::timestamp_now(TimePoint now) const {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
     return static_cast<std::uint32_t>(ms.count()) + timestamp_offset_;
+}
+
+TcpInfo TcpConnection::info() const {
+    return {
+        .mss = full_segment(),
+        .advertised_mss = own_mss(),
+        .congestion_window = congestion_.window(),
+        .slow_start_threshold = congestion_.slow_start_threshold(),
+        .in_flight = in_flight(),
+        .backoff = backoff_,
+        .smoothed_rtt = rtt_.smoothed(),
+    };
 }
 
 TimePoint TcpConnection::deadline() const {

@@ -32,6 +32,7 @@
 #include "netstack/core/rtt_estimator.h"
 #include "netstack/core/stack_counters.h"
 #include "netstack/core/stack_options.h"
+#include "netstack/core/tcp_info.h"
 #include "netstack/core/tcp_segment.h"
 
 namespace selvage::netstack {
@@ -92,12 +93,13 @@ public:
     std::size_t write(ByteView bytes);
     void shutdown_write();
     // Resets the connection; nothing is sent where the peer has none.
-    void abort(IpOutput& out, CloseReason reason = CloseReason::aborted);
+    void abort(IpOutput& out, TimePoint now, CloseReason reason = CloseReason::aborted);
     // Our address is gone; nothing can be said about it any more.
     void lose_address() { finish(CloseReason::unreachable); }
     // Nobody reads or writes any more. Precondition: shutdown_write() was called or it is closed.
     void release();
     void set_no_delay(bool on) { options_.no_delay = on; }
+    void set_user_timeout(Duration timeout) { options_.user_timeout = timeout; }
     // A write was cut short although the send buffer has room: no memory. retry_write() says that
     // there is some again.
     bool starved() const { return starved_ && state_ != TcpState::closed; }
@@ -124,6 +126,7 @@ public:
     // For measurements and tests.
     std::uint32_t congestion_window() const { return congestion_.window(); }
     Duration smoothed_rtt() const { return rtt_.smoothed(); }
+    TcpInfo info() const;
 
 private:
     // tcp_connection.cc

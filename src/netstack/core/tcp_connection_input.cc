@@ -310,7 +310,7 @@ TcpConnection::Reply TcpConnection::process_payload(const TcpSegment& s, TimePoi
         return Reply::none;  // data behind the end of the stream is nonsense
     }
     // Nobody reads any more, and all that we had to say has arrived: the peer should know.
-    if (!bytes.empty() && released_ && state_ == TcpState::fin_wait_2) {
+    if (!bytes.empty() && released_ && send_.empty() && state_ != TcpState::established) {
         finish(CloseReason::aborted);
         return Reply::reset;
     }

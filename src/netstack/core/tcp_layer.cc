@@ -120,7 +120,7 @@ void TcpLayer::input(
             return;
         }
         ++counters_.tcp_time_wait_reused;
-        e.connection.abort(output_);  // says nothing in TIME-WAIT
+        e.connection.abort(output_, now_);  // says nothing in TIME-WAIT
         settle(id);
     }
     if (opens && listening != listening_.end()) {
@@ -272,7 +272,7 @@ TcpId TcpLayer::evict_time_wait() {
     Entry* e = entry(oldest);
     if (e == nullptr || e->connection.state() != TcpState::time_wait) return oldest;
     ++counters_.tcp_time_wait_evicted;
-    e->connection.abort(output_);  // says nothing in TIME-WAIT
+    e->connection.abort(output_, now_);  // says nothing in TIME-WAIT
     settle(oldest);
     return oldest;
 }

@@ -39,6 +39,8 @@ public:
     );
     // An ICMP error quoted `quoted`, the first bytes of a segment of ours on `flow`.
     void on_icmp_error(const FlowKey& flow, ByteView quoted, CloseReason reason);
+    // Before anything else that happens at this time.
+    void note_time(TimePoint now) { now_ = std::max(now_, now); }
     void run_timers(TimePoint now);
     // Lets connections speak until they have nothing to say or the output is full.
     void emit(TimePoint now);
@@ -56,6 +58,8 @@ public:
     std::size_t write(TcpId id, ByteView bytes);
     void shutdown_write(TcpId id);
     void set_no_delay(TcpId id, bool on);
+    void set_user_timeout(TcpId id, Duration timeout);
+    void set_listener_options(ListenerId id, const TcpSocketOptions& options);
     void abort(TcpId id);
     void release(TcpId id);
     TcpStatus status(TcpId id) const;
@@ -140,6 +144,7 @@ private:
     std::deque<TcpId> ready_;
     RateLimit resets_;
     std::uint32_t port_counter_ = 0;
+    TimePoint now_{};  // for what the user's calls send at once
 };
 
 }  // namespace selvage::netstack

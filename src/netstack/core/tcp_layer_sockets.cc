@@ -42,7 +42,7 @@ void TcpLayer::close_listener(ListenerId id) {
         if (e == nullptr || e->listener != id || e->owner == Owner::user) continue;
         e->owner = Owner::user;
         const TcpId connection = connections_.handle_of(i);
-        e->connection.abort(output_);
+        e->connection.abort(output_, now_);
         e->connection.release();
         settle(connection);
     }
@@ -129,17 +129,25 @@ void TcpLayer::set_no_delay(TcpId id, bool on) {
     touch(id, *e);
 }
 
+void TcpLayer::set_user_timeout(TcpId id, Duration timeout) {
+    if (Entry* e = entry(id)) e->connection.set_user_timeout(timeout);
+}
+
+void TcpLayer::set_listener_options(ListenerId id, const TcpSocketOptions& options) {
+    if (Listener* listener = listeners_.find(id)) listener->options.socket = options;
+}
+
 void TcpLayer::abort(TcpId id) {
     Entry* e = entry(id);
     if (e == nullptr) return;
-    e->connection.abort(output_);
+    e->connection.abort(output_, now_);
     settle(id);
 }
 
 void TcpLayer::release(TcpId id) {
     Entry* e = entry(id);
     if (e == nullptr) return;
-    if (!e->connection.write_finished()) e->connection.abort(output_);
+    if (!e->connection.write_finished()) e->connection.abort(output_, now_);
     e->connection.release();
     touch(id, *e);
     settle(id);

@@ -114,14 +114,19 @@ std::size_t build_tcp_options(
         head(kMss, 2);
         put(as_bytes_of(be16(*options.mss)));
     }
+    // The permission for SACK fills the place in front of the timestamps, as kernels lay it out.
     if (options.sack_permitted) {
-        pad();
-        pad();
+        if (!options.timestamps) {
+            pad();
+            pad();
+        }
         head(kSackPermitted, 0);
     }
     if (options.timestamps) {
-        pad();
-        pad();
+        if (!options.sack_permitted) {
+            pad();
+            pad();
+        }
         head(kTimestamps, sizeof(TimestampFields));
         put(as_bytes_of(TimestampFields{options.timestamps->value, options.timestamps->echo}));
     }

@@ -1,0 +1,28 @@
+// Settings of /proc/sys/net/ipv4 as options of our stack.
+#include "tests/packetdrill/system_settings.h"
+
+#include <fstream>
+#include <string>
+
+namespace selvage::packetdrill {
+namespace {
+
+int setting(const char* name, int otherwise) {
+    std::ifstream file(std::string("/proc/sys/net/ipv4/") + name);
+    int value = otherwise;
+    return file >> value ? value : otherwise;
+}
+
+}  // namespace
+
+netstack::StackOptions options_from_system() {
+    netstack::StackOptions options;
+    options.mtu = 1500;
+    options.receive_buffer_max = 15 * 1024 * 1024;
+    // Scripts write all at once and never wait, which is Linux' accounting of SO_SNDBUF.
+    options.send_buffer_first = options.send_buffer_max = 4 * 1024 * 1024;
+    options.timestamps = setting("tcp_timestamps", 1) != 0;
+    return options;
+}
+
+}  // namespace selvage::packetdrill
