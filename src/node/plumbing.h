@@ -14,7 +14,9 @@ namespace selvage::node {
 class Node::PeerPlumbing final : public peer::PeerEvents {
 public:
     explicit PeerPlumbing(Node& node) : node_(node) {}
-    void on_peer_up(PeerId peer) override { node_.routes_.neighbour_up(peer, {}); }
+    void on_peer_up(PeerId peer) override {
+        node_.routes_.neighbour_up(peer, {.own_network = node_.peers_.is_member(peer)});
+    }
     void on_peer_down(PeerId peer) override { node_.routes_.neighbour_down(peer); }
     void on_peer_packets(PeerId, packet::PacketBatch&& batch) override {
         node_.forwarder_.from_peers(std::move(batch));

@@ -17,31 +17,20 @@ bool is_zero(const crypto::NetworkDigest& digest) {
     return std::ranges::all_of(digest, [](std::uint8_t byte) { return byte == 0; });
 }
 
-Result<> check_name_and_id(const PeerOptions& self, const Hello& other) {
-    if (other.peer == self.my_id) {
-        return Error(
-            Errc::incompatible, "the other side has our own peer id (we dialled ourselves?)"
-        );
-    }
-    if (other.network_name != self.network_name) {
-        return Error(
-            Errc::incompatible, fmt::format(
-                                    "the other side belongs to network \"{}\", we to \"{}\"",
-                                    printable(other.network_name), printable(self.network_name)
-                                )
-        );
-    }
-    return {};
+Result<> check_id(const PeerOptions& self, const Hello& other) {
+    if (other.peer != self.my_id) return {};
+    return Error(Errc::incompatible, "the other side has our own peer id (we dialled ourselves?)");
 }
 
 }  // namespace
 
 packet::PacketBuf build_hello(
-    packet::PacketPool& pool, const PeerOptions& self, const crypto::NetworkDigest& digest_shown
+    packet::PacketPool& pool, const PeerOptions& self, PeerId shown,
+    const crypto::NetworkDigest& digest_shown
 ) {
     peer_rpc::HandshakeRequest message;
     message.set_magic(kMagic);
-    message.set_my_peer_id(self.my_id.raw());
+    message.set_my_peer_id(shown.raw());
     message.set_version(kVersion);
     message.set_network_name(self.network_name);
     message.set_network_secret_digest(std::string(as_text(digest_shown)));
@@ -49,7 +38,7 @@ packet::PacketBuf build_hello(
     packet::PacketBuf out = pool.copy(as_view(body));
     if (!out) return out;
     auto* header = out.push_front<packet::PeerHeader>();
-    header->from_peer = self.my_id.raw();
+    header->from_peer = shown.raw();
     header->type = static_cast<std::uint8_t>(packet::PacketType::handshake);
     header->payload_len = static_cast<std::uint32_t>(body.size());
     return out;
@@ -84,7 +73,15 @@ Result<Hello> parse_hello(ByteView payload) {
 }
 
 Result<> judge_client(const PeerOptions& self, const Hello& client) {
-    if (auto same = check_name_and_id(self, client); !same) return same;
+    if (auto distinct = check_id(self, client); !distinct) return distinct;
+    if (client.network_name != self.network_name) {
+        return Error(
+            Errc::incompatible, fmt::format(
+                                    "the other side belongs to network \"{}\", we to \"{}\"",
+                                    printable(client.network_name), printable(self.network_name)
+                                )
+        );
+    }
     if (crypto::equal_constant_time(client.digest, self.network_digest)) return {};
     if (is_zero(client.digest)) {
         return Error(
@@ -95,7 +92,8 @@ Result<> judge_client(const PeerOptions& self, const Hello& client) {
 }
 
 Result<> judge_server(const PeerOptions& self, const Hello& server) {
-    if (auto same = check_name_and_id(self, server); !same) return same;
+    if (auto distinct = check_id(self, server); !distinct) return distinct;
+    if (server.network_name != self.network_name) return {};
     if (crypto::equal_constant_time(server.digest, self.network_digest)) return {};
     return Error(Errc::incompatible, "the other side has a different network secret");
 }

@@ -23,8 +23,9 @@ PeerConn::PeerConn(
       options_(options),
       runtime_(runtime),
       pool_(pool),
-      owner_(owner),
+      owner_(&owner),
       log_(std::move(log)),
+      my_id_(options.my_id),
       pinger_(runtime.rng()),
       timer_(runtime.timers()),
       tunnel_(std::move(tunnel)) {}
@@ -57,7 +58,7 @@ void PeerConn::on_closed(const Error& reason) {
     timer_.cancel();
     state_ = State::closing;
     const Error why = close_reason_.value_or(reason);
-    owner_.on_conn_closed(*this, why);  // may destroy this
+    owner_->on_conn_closed(*this, why);  // may destroy this
 }
 
 void PeerConn::on_packets(PacketBatch&& batch) {
@@ -92,7 +93,7 @@ void PeerConn::on_packets(PacketBatch&& batch) {
         }
     }
     if (!replies.empty()) tunnel_->send(std::move(replies));
-    if (!passed.empty()) owner_.on_conn_packets(*this, std::move(passed));
+    if (!passed.empty()) owner_->on_conn_packets(*this, std::move(passed));
 }
 
 bool PeerConn::on_hello_packet(const PacketBuf& packet) {
@@ -109,12 +110,10 @@ bool PeerConn::on_hello_packet(const PacketBuf& packet) {
         close(std::move(hello).error());
         return false;
     }
-    const auto verdict =
-        role_ == Role::server ? judge_client(options_, *hello) : judge_server(options_, *hello);
+    // What was refused is answered with zeros where the client may learn that it spoke to a node.
+    const auto verdict = role_ == Role::server ? greet(*hello) : judge_server(options_, *hello);
     if (!verdict) {
-        // A client of our network with another secret is answered with zeros, so that its log can
-        // tell a wrong secret from a dead server; a client of another network learns nothing.
-        if (role_ == Role::server && hello->network_name == options_.network_name) {
+        if (role_ == Role::server) {
             send_hello({});
             close_when_heard(verdict.error());
         } else {
@@ -123,13 +122,27 @@ bool PeerConn::on_hello_packet(const PacketBuf& packet) {
         return false;
     }
     hello_ = std::move(*hello);
-    if (role_ == Role::server) send_hello(options_.network_digest);
+    if (role_ == Role::server) {
+        send_hello(is_own_network() ? options_.network_digest : crypto::NetworkDigest{});
+    }
     enter_open();
     return state_ == State::open;
 }
 
+Result<> PeerConn::greet(const Hello& client) {
+    if (client.network_name == options_.network_name) return judge_client(options_, client);
+    const auto admitted = owner_->on_foreign_client(client);
+    if (!admitted) {
+        // The id of our own network is no business of a stranger.
+        my_id_ = PeerId(static_cast<std::uint32_t>(runtime_.rng().next()) | 1);
+        return admitted.error();
+    }
+    my_id_ = *admitted;
+    return {};
+}
+
 void PeerConn::send_hello(const crypto::NetworkDigest& digest_shown) {
-    PacketBuf hello = build_hello(pool_, options_, digest_shown);
+    PacketBuf hello = build_hello(pool_, options_, my_id_, digest_shown);
     if (!hello) {
         close(Error(Errc::limit, "no packet buffer for the handshake"));
         return;
@@ -143,7 +156,7 @@ void PeerConn::enter_open() {
     timer_.cancel();
     state_ = State::open;
     opened_at_ = runtime_.now();
-    if (auto admitted = owner_.on_conn_open(*this); !admitted) {
+    if (auto admitted = owner_->on_conn_open(*this); !admitted) {
         close(std::move(admitted).error());
         return;
     }
@@ -170,7 +183,7 @@ void PeerConn::send_ping(std::uint32_t number) {
     PacketBuf ping = pool_.copy(as_bytes_of(body));
     if (!ping) return;  // counts as lost, which it is
     auto* header = ping.push_front<PeerHeader>();
-    header->from_peer = options_.my_id.raw();
+    header->from_peer = my_id_.raw();
     header->to_peer = hello_.peer.raw();
     header->type = static_cast<std::uint8_t>(PacketType::ping);
     header->payload_len = sizeof(body);

@@ -28,6 +28,8 @@ class PeerConn;
 class PeerConnOwner {
 public:
     virtual ~PeerConnOwner() = default;
+    // A client of another network wants to come in: our id in that network, or why it may not.
+    virtual Result<PeerId> on_foreign_client(const Hello& client) = 0;
     // The handshake is done; an error refuses the neighbour and becomes the reason of the closing.
     virtual Result<> on_conn_open(PeerConn& conn) = 0;
     virtual void on_conn_packets(PeerConn& conn, packet::PacketBatch&& batch) = 0;
@@ -46,12 +48,17 @@ public:
     // Precondition: open(). Takes whole peer packets.
     void send(packet::PacketBatch&& batch) { tunnel_->send(std::move(batch)); }
     void close(Error reason);
+    // An open connection moves to another table.
+    void set_owner(PeerConnOwner& owner) { owner_ = &owner; }
 
     ConnId id() const { return id_; }
     Role role() const { return role_; }
     bool open() const { return state_ == State::open; }
     PeerId peer() const { return hello_.peer; }  // none before the handshake
     const Hello& hello() const { return hello_; }
+    // Whether the other side showed our own network's name. If not, it is a shared server to us as
+    // a client, and a client of its own network to us as a server.
+    bool is_own_network() const { return hello_.network_name == options_.network_name; }
     const tunnel::TunnelInfo& tunnel_info() const { return tunnel_->info(); }
     const tunnel::TunnelStats& tunnel_stats() const { return tunnel_->stats(); }
     std::optional<Duration> latency() const { return pinger_.latency(); }
@@ -68,6 +75,8 @@ private:
 
     // Each returns false when the packet ended the connection.
     bool on_hello_packet(const packet::PacketBuf& packet);
+    // The answer to a client; an error closes the connection.
+    Result<> greet(const Hello& client);
     void on_ping(packet::PacketBuf&& packet, packet::PacketBatch& replies);
     void on_pong(const packet::PacketBuf& packet, TimePoint now);
     void send_hello(const crypto::NetworkDigest& digest_shown);
@@ -82,9 +91,10 @@ private:
     const PeerOptions& options_;
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
-    PeerConnOwner& owner_;
+    PeerConnOwner* owner_;
     Log log_;
     State state_ = State::starting;
+    PeerId my_id_;  // in the network of the other side
     Hello hello_;
     Pinger pinger_;
     TimePoint opened_at_{};

@@ -67,6 +67,11 @@ bool PeerTable::has(PeerId neighbour) const {
     return peers_.contains(neighbour);
 }
 
+bool PeerTable::is_member(PeerId neighbour) const {
+    const auto found = peers_.find(neighbour);
+    return found != peers_.end() && found->second.is_member;
+}
+
 bool PeerTable::send(PeerId neighbour, packet::PacketBatch&& batch) {
     const auto found = peers_.find(neighbour);
     if (found == peers_.end()) return false;
@@ -121,27 +126,74 @@ rt::Task<> PeerTable::close() {
         co_await changed_.wait();
 }
 
+Result<PeerId> PeerTable::on_foreign_client(const Hello& client) {
+    if (desk_ != nullptr && !closing_) return desk_->admit(client);
+    return Error(
+        Errc::denied, fmt::format("network \"{}\" is not ours", printable(client.network_name))
+    );
+}
+
 Result<> PeerTable::on_conn_open(PeerConn& conn) {
-    const PeerId id = conn.peer();
-    const auto found = peers_.find(id);
-    if (found == peers_.end() && peers_.size() >= options_.peers_max) {
-        return Error(Errc::limit, "too many neighbours");
+    if (conn.role() == Role::server && !conn.is_own_network()) {
+        const auto found = conns_.find(conn.id());
+        if (auto taken = desk_->take(found->second); !taken) return taken;
+        conns_.erase(found);
+        --starting_;
+        ++counters_.handshakes_foreign;
+        changed_.notify();
+        return {};
     }
-    if (found != peers_.end() && found->second.conns.size() >= options_.conns_per_peer_max) {
-        return Error(Errc::limit, "too many connections of one neighbour");
-    }
+    if (auto room = check_room(conn, conn.is_own_network()); !room) return room;
     --starting_;
     ++counters_.handshakes_ok;
+    enter(conn, conn.is_own_network());
+    return {};
+}
+
+Result<> PeerTable::adopt(std::unique_ptr<PeerConn>& conn) {
+    if (closing_) return Error(Errc::closed, "the network is being left");
+    if (auto room = check_room(*conn, true); !room) return room;
+    PeerConn& adopted = *conn;
+    adopted.set_owner(*this);
+    conns_.emplace(adopted.id(), std::move(conn));
+    ++counters_.handshakes_ok;
+    enter(adopted, true);
+    return {};
+}
+
+Result<> PeerTable::check_room(const PeerConn& conn, bool is_member) const {
+    const auto found = peers_.find(conn.peer());
+    if (found == peers_.end()) {
+        if (peers_.size() < options_.peers_max) return {};
+        return Error(Errc::limit, "too many neighbours");
+    }
+    // A shared server that calls itself as one of our members would get that member's packets, and
+    // the other way round a member the packets that only the server may read.
+    if (found->second.is_member != is_member) {
+        return Error(Errc::incompatible, "its peer id is that of a node of another network");
+    }
+    if (found->second.conns.size() < options_.conns_per_peer_max) return {};
+    return Error(Errc::limit, "too many connections of one neighbour");
+}
+
+void PeerTable::enter(PeerConn& conn, bool is_member) {
+    const PeerId id = conn.peer();
     Peer& peer = peers_[id];
+    peer.is_member = is_member;
     peer.conns.push_back(&conn);
     peer.preferred = nullptr;
     log_.info(
         "connection up", "peer={} conn={} role={} remote={}", id, conn.id(),
         conn.role() == Role::client ? "client" : "server", conn.tunnel_info().remote
     );
+    if (!is_member) {
+        log_.info(
+            "a shared server of another network", "peer={} network=\"{}\"", id,
+            printable(conn.hello().network_name)
+        );
+    }
     changed_.notify();
     if (peer.conns.size() == 1) events_.on_peer_up(id);
-    return {};
 }
 
 void PeerTable::on_conn_packets(PeerConn& conn, packet::PacketBatch&& batch) {

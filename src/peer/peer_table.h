@@ -3,6 +3,10 @@
 // Knows nothing of routes: a packet is sent to a neighbour, and the caller decided which. With
 // several connections to one neighbour, the one with the smallest latency carries what we send,
 // unless its last ping was lost: then another one does until it answers again.
+//
+// A neighbour is a member of our network, or a shared server of another one that we dialled. A
+// client of another network that dialled us is none: its connection moves to the table of that
+// network (ForeignDesk), which was made for it.
 #pragma once
 
 #include <functional>
@@ -26,8 +30,19 @@ public:
     virtual void on_peer_packets(PeerId neighbour, packet::PacketBatch&& batch) = 0;
 };
 
+// Decides about clients of other networks.
+class ForeignDesk {
+public:
+    virtual ~ForeignDesk() = default;
+    // Our id in the client's network, if it may come in.
+    virtual Result<PeerId> admit(const Hello& client) = 0;
+    // The connection of an admitted client. On an error it stays where it is, and is closed.
+    virtual Result<> take(std::unique_ptr<PeerConn>& conn) = 0;
+};
+
 struct PeerCounters {
     std::uint64_t handshakes_ok = 0;
+    std::uint64_t handshakes_foreign = 0;  // clients of other networks that were let in
     std::uint64_t handshakes_refused = 0;  // wrong network, secret or message
     std::uint64_t handshakes_over_limit = 0;
     std::uint64_t conns_lost = 0;  // open ones that ended
@@ -41,8 +56,14 @@ public:
     );
     ~PeerTable() override;  // Precondition: close() has finished
 
+    // Without a desk clients of other networks are refused. It outlives the last connection.
+    void set_foreign_desk(ForeignDesk& desk) { desk_ = &desk; }
+
     // Takes a connected tunnel and begins the handshake.
     ConnId add(tunnel::TunnelPtr tunnel, Role role);
+
+    // Takes an open connection of another table, where its handshake was. On an error it is left.
+    Result<> adopt(std::unique_ptr<PeerConn>& conn);
 
     // Gives up a handshake that nobody waits for any more; nothing when it is done or gone.
     void abandon(ConnId id);
@@ -55,6 +76,8 @@ public:
     rt::Event& changed() { return changed_; }
 
     bool has(PeerId neighbour) const;
+    // Whether it is a member of our network, and not a shared server of another.
+    bool is_member(PeerId neighbour) const;
     // False when it is not (or no longer) a neighbour; the batch is gone then.
     bool send(PeerId neighbour, packet::PacketBatch&& batch);
     // Smallest latency of its connections, if measured.
@@ -72,13 +95,17 @@ public:
 private:
     struct Peer {
         std::vector<PeerConn*> conns;  // open ones, at most conns_per_peer_max
+        bool is_member = true;
         PeerConn* preferred = nullptr;
         TimePoint preferred_until{};
     };
 
+    Result<PeerId> on_foreign_client(const Hello& client) override;
     Result<> on_conn_open(PeerConn& conn) override;
     void on_conn_packets(PeerConn& conn, packet::PacketBatch&& batch) override;
     void on_conn_closed(PeerConn& conn, const Error& reason) override;
+    Result<> check_room(const PeerConn& conn, bool is_member) const;
+    void enter(PeerConn& conn, bool is_member);
     PeerConn& pick(Peer& peer, TimePoint now);
     void log_end(const PeerConn& conn, const Error& reason);
 
@@ -86,6 +113,7 @@ private:
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
     PeerEvents& events_;
+    ForeignDesk* desk_ = nullptr;
     Log log_;
     rt::Event changed_;
     PeerCounters counters_;

@@ -92,18 +92,98 @@ TEST_F(PeerTest, AWrongSecretIsRefusedOnBothSidesWithItsReason) {
     EXPECT_EQ(b.table.counters().handshakes_refused, 1U);
 }
 
-TEST_F(PeerTest, AnotherNetworkIsRefusedWithoutAnAnswer) {
+// Lets clients of the network "n1" in, into a table of their own.
+struct TestDesk final : ForeignDesk {
+    explicit TestDesk(TestNode& n) : network(n) {}
+    Result<PeerId> admit(const Hello& client) override {
+        if (client.network_name != "n1") return Error(Errc::denied, "not on the list");
+        return network.table.options().my_id;
+    }
+    Result<> take(std::unique_ptr<PeerConn>& conn) override { return network.table.adopt(conn); }
+    TestNode& network;
+};
+
+TEST_F(PeerTest, AClientOfAnotherNetworkMovesToTheTableOfItsNetwork) {
+    TestNode client(runtime, 1, "n1", "s1");
+    TestNode server(runtime, 2, "n2", "s2");
+    TestNode hosted(runtime, 77, "n1", "");
+    TestDesk desk(hosted);
+    server.table.set_foreign_desk(desk);
+    const auto conns = connect(runtime, client, server);
+    runtime.run_for(1s);
+    EXPECT_EQ(client.events, "+77 ");
+    EXPECT_EQ(server.events, "");
+    EXPECT_EQ(hosted.events, "+1 ");
+    EXPECT_FALSE(client.table.is_member(PeerId(77)));
+    EXPECT_TRUE(hosted.table.is_member(PeerId(1)));
+    EXPECT_EQ(server.table.state(conns.server_conn), PeerTable::ConnState::none);
+    EXPECT_EQ(server.table.counters().handshakes_foreign, 1U);
+    EXPECT_EQ(hosted.table.latency(PeerId(1)), 20ms);
+
+    PacketBatch batch(runtime.now());
+    batch.push(client.pool.copy(from_hex("010000004d0000006300010001000000ff").value()));
+    EXPECT_TRUE(client.table.send(PeerId(77), std::move(batch)));
+    runtime.run_for(1s);
+    EXPECT_EQ(hosted.packets.size(), 1U);
+    EXPECT_TRUE(server.packets.empty());
+    stop(client);
+    runtime.run_for(1s);
+    EXPECT_EQ(hosted.events, "+1 -1 ");
+    stop(hosted);
+    stop(server);
+}
+
+TEST_F(PeerTest, ARefusedClientOfAnotherNetworkIsAnsweredWithZerosAndClosed) {
+    TestNode client(runtime, 1, "n3", "s1");
+    TestNode server(runtime, 2, "n2", "s2");
+    TestNode hosted(runtime, 77, "n1", "");
+    TestDesk desk(hosted);
+    server.table.set_foreign_desk(desk);
+    const auto conns = connect(runtime, client, server);
+    runtime.run_for(15ms);
+    ASSERT_EQ(conns.server->sent.size(), 1U);
+    const Bytes reply = from_hex(conns.server->sent.front()).value();
+    const Hello hello = parse_hello(ByteView(reply).subspan(sizeof(PeerHeader))).value();
+    EXPECT_EQ(hello.network_name, "n2");
+    EXPECT_EQ(hello.digest, crypto::NetworkDigest{});
+    EXPECT_NE(hello.peer, PeerId(2));
+    runtime.run_for(1s);
+    EXPECT_EQ(server.table.end_reason(conns.server_conn).message(), "not on the list");
+    EXPECT_EQ(server.table.counters().handshakes_refused, 1U);
+    EXPECT_EQ(server.events + hosted.events, "");
+    EXPECT_FALSE(client.table.has(hello.peer));
+    stop(client);
+    stop(server);
+}
+
+TEST_F(PeerTest, WithoutADeskOtherNetworksAreRefused) {
     TestNode a(runtime, 1, "n1", "s1");
     TestNode b(runtime, 2, "n2", "s1");
     const auto conns = connect(runtime, a, b);
-    runtime.run_for(15ms);
-    EXPECT_TRUE(conns.server->sent.empty());
+    runtime.run_for(1s);
+    EXPECT_EQ(b.table.end_reason(conns.server_conn).message(), "network \"n1\" is not ours");
+    EXPECT_EQ(b.events, "");
+    stop(a);
+}
+
+TEST_F(PeerTest, ASharedServerCannotTakeThePeerIdOfAMember) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode member(runtime, 2, "n1", "s1");
+    connect(runtime, a, member);
+    runtime.run_for(1s);
+    TestNode hosted(runtime, 2, "n1", "");
+    TestNode server(runtime, 9, "n2", "s2");
+    TestDesk desk(hosted);
+    server.table.set_foreign_desk(desk);
+    const auto conns = connect(runtime, a, server);
     runtime.run_for(1s);
     EXPECT_EQ(
-        b.table.end_reason(conns.server_conn).message(),
-        "the other side belongs to network \"n1\", we to \"n2\""
+        a.table.end_reason(conns.client_conn).message(),
+        "its peer id is that of a node of another network"
     );
-    EXPECT_EQ(a.events + b.events, "");
+    EXPECT_TRUE(a.table.is_member(PeerId(2)));
+    for (TestNode* node : {&a, &member, &hosted, &server})
+        stop(*node);
 }
 
 TEST_F(PeerTest, OurOwnPeerIdIsRefused) {
@@ -335,7 +415,7 @@ TEST(Handshake, MatchesTheWorkedExample) {
         .network_name = "default",
         .network_digest = digest_of("default", "test123")
     };
-    const PacketBuf hello = build_hello(pool, options, options.network_digest);
+    const PacketBuf hello = build_hello(pool, options, options.my_id, options.network_digest);
     EXPECT_EQ(
         to_hex(hello.bytes()),
         "0403020100000000020001003800000008e1cb868f0d10848688081801"

@@ -74,7 +74,7 @@ bool LinkState::refresh_own(TimePoint now, WallTime wall) {
         row.renewed = now;
         changed = true;
     }
-    return changed;
+    return refresh_hosted(now, wall) || changed;
 }
 
 bool LinkState::add_record(PeerRecord record, TimePoint now) {
@@ -150,15 +150,79 @@ bool LinkState::add_bitmap(const ConnBitmap& bitmap, TimePoint now) {
 }
 
 bool LinkState::add_foreign(ForeignEntry entry, TimePoint now) {
-    if (entry.version == 0 || entry.server == options_.self) return false;
+    if (entry.version == 0) return false;
     const ForeignKey key{entry.server, entry.network_name};
     const auto at = foreign_.find(key);
+    if (entry.server == options_.self) {
+        // What we never hosted and somebody says we do ends with the entry's life.
+        if (at == foreign_.end() || entry.version <= at->second.entry.version) return false;
+        at->second.entry.version = above(at->second.entry.version, entry.version);
+        (void)refuse(Refusal::own_foreign);
+        return true;
+    }
     if (at != foreign_.end() && entry.version <= at->second.entry.version) return false;
     if (at == foreign_.end() && foreign_.size() >= options_.foreign_limit) {
         return refuse(Refusal::table_full);
     }
     foreign_[key] = {.entry = std::move(entry), .renewed = now};
     return true;
+}
+
+void LinkState::announce(ForeignEntry entry, TimePoint now, WallTime wall) {
+    const auto nanos = wall.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(nanos);
+    StoredForeign& stored = foreign_[{entry.server, entry.network_name}];
+    // Above what we said before, and after a restart above what an earlier run said.
+    entry.version =
+        std::max(above(stored.entry.version, 0), static_cast<std::uint32_t>(seconds.count()));
+    entry.updated_seconds = seconds.count();
+    entry.updated_nanos = static_cast<std::int32_t>((nanos - seconds).count());
+    stored = {.entry = std::move(entry), .renewed = now};
+}
+
+bool LinkState::set_hosted(
+    const std::vector<HostedNetwork>& networks, TimePoint now, WallTime wall
+) {
+    bool changed = false;
+    std::set<std::string> named;
+    for (const HostedNetwork& network : networks) {
+        named.insert(network.name);
+        const auto at = foreign_.find({options_.self, network.name});
+        if (at != foreign_.end() && at->second.entry.members == network.members &&
+            at->second.entry.secret_digest == network.secret_digest &&
+            at->second.entry.server_there == network.self_there) {
+            continue;
+        }
+        announce(
+            {.server = options_.self,
+             .network_name = network.name,
+             .members = network.members,
+             .secret_digest = network.secret_digest,
+             .server_there = network.self_there},
+            now, wall
+        );
+        changed = true;
+    }
+    for (auto& [key, stored] : foreign_) {
+        if (key.first != options_.self || named.contains(key.second)) continue;
+        if (stored.entry.members.empty()) continue;
+        ForeignEntry gone = stored.entry;
+        gone.members.clear();
+        announce(std::move(gone), now, wall);
+        changed = true;
+    }
+    return changed;
+}
+
+bool LinkState::refresh_hosted(TimePoint now, WallTime wall) {
+    bool changed = false;
+    for (auto& [key, stored] : foreign_) {
+        const bool due = now - stored.renewed >= options_.refresh_interval;
+        if (key.first != options_.self || !due || stored.entry.members.empty()) continue;
+        announce(stored.entry, now, wall);
+        changed = true;
+    }
+    return changed;
 }
 
 bool LinkState::expire(const std::set<PeerId>& reachable, TimePoint now) {

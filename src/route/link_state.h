@@ -47,6 +47,9 @@ public:
     bool add_row(const ConnRow& row, TimePoint now);
     bool add_bitmap(const ConnBitmap& bitmap, TimePoint now);
     bool add_foreign(ForeignEntry entry, TimePoint now);
+    // All networks that we host; one that is no more is announced without members. Their number is
+    // the caller's, and not bounded by options().foreign_limit.
+    bool set_hosted(const std::vector<HostedNetwork>& networks, TimePoint now, WallTime wall);
 
     // Notes who can be reached now; forgets what is too old. True when something went.
     bool expire(const std::set<PeerId>& reachable, TimePoint now);
@@ -65,6 +68,8 @@ private:
     void store_own(std::uint32_t version, TimePoint now, WallTime wall);
     bool refuse(Refusal reason);
     bool row_is_newer(const PeerVersion& peer);
+    void announce(ForeignEntry entry, TimePoint now, WallTime wall);
+    bool refresh_hosted(TimePoint now, WallTime wall);
 
     RouteOptions options_;
     std::uint64_t route_id_;

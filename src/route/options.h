@@ -22,6 +22,7 @@ struct OwnNode {
     Uuid instance;                    // the same over restarts
     std::vector<Prefix> proxy_cidrs;  // host bits zero; networks that we carry traffic to
     bool relays_data = true;          // false: others avoid paths through us
+    bool public_server = false;       // we host this network and do not have its secret
 
     friend bool operator==(const OwnNode&, const OwnNode&) = default;
 };
@@ -41,6 +42,8 @@ struct RouteOptions {
     std::size_t records_bytes_total = 16 * 1024 * 1024;
     std::size_t edges_total = 256 * 1024;
     std::size_t proxy_cidrs_per_peer = 256;  // further ones are ignored, not the record
+    // What others may report to us as the peer center. Further reports are refused.
+    std::size_t center_edges_limit = 256 * 1024;
     // Networks hosted by public servers, and the members that each entry lists.
     std::size_t foreign_limit = 1024;
     std::size_t foreign_members_limit = 4096;

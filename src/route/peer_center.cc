@@ -44,9 +44,9 @@ void write_latencies(const Latencies& in, peer_rpc::PeerInfoForGlobalMap& out) {
 
 bool PeerCenter::report(PeerId reporter, Latencies latencies, TimePoint now) {
     const auto at = reports_.find(reporter);
-    if (at == reports_.end() && reports_.size() >= kReportersLimit) return false;
+    if (at == reports_.end() && reports_.size() >= reporters_limit_) return false;
     const std::size_t replaced = at == reports_.end() ? 0 : at->second.latencies.size();
-    if (edges_ - replaced + latencies.size() > kEdgesLimit) return false;
+    if (edges_ - replaced + latencies.size() > edges_limit_) return false;
     edges_ = edges_ - replaced + latencies.size();
     reports_[reporter] = {.latencies = std::move(latencies), .received = now};
     update_digest();

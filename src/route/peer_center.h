@@ -28,7 +28,10 @@ constexpr std::int32_t kLatencyMost = 60'000;
 class PeerCenter {
 public:
     // `key` makes digests that differ between starts of the leader.
-    explicit PeerCenter(SipKey key) : key_(key) {}
+    PeerCenter(SipKey key, const RouteOptions& options)
+        : key_(key),
+          reporters_limit_(options.peers_limit),
+          edges_limit_(options.center_edges_limit) {}
 
     // Replaces what this node reported before. False when a bound was reached.
     bool report(PeerId reporter, Latencies latencies, TimePoint now);
@@ -39,8 +42,6 @@ public:
 private:
     // A report is forgotten after this time; reporters repeat theirs every minute.
     static constexpr Duration kReportLife = std::chrono::seconds(180);
-    static constexpr std::size_t kReportersLimit = 4096;
-    static constexpr std::size_t kEdgesLimit = 256 * 1024;
 
     struct Report {
         Latencies latencies;
@@ -49,6 +50,8 @@ private:
     void update_digest();
 
     SipKey key_;
+    std::size_t reporters_limit_;
+    std::size_t edges_limit_;
     std::map<PeerId, Report> reports_;
     std::size_t edges_ = 0;
     std::uint64_t digest_ = 0;

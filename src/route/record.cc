@@ -127,6 +127,7 @@ PeerRecord build_own_record(
     out.set_easytier_version(own.version_text);
     out.mutable_feature_flag()->set_support_conn_list_sync(true);
     if (!own.relays_data) out.mutable_feature_flag()->set_avoid_relay_data(true);
+    if (own.public_server) out.mutable_feature_flag()->set_is_public_server(true);
     out.set_peer_route_id(route_id);
     const std::string raw = out.SerializeAsString();
     return parse_record(as_view(raw), options).value();

@@ -43,6 +43,8 @@ std::string_view refusal_name(Refusal reason) {
             return "foreign_without_value";
         case Refusal::foreign_malformed:
             return "foreign_malformed";
+        case Refusal::own_foreign:
+            return "own_foreign";
         case Refusal::table_full:
             return "table_full";
     }

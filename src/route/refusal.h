@@ -28,6 +28,7 @@ enum class Refusal : std::uint8_t {
     foreign_without_key,
     foreign_without_value,
     foreign_malformed,  // no server id, no name, a digest that is not 32 bytes, too many members
+    own_foreign,        // a network that we host, as somebody else has it
     table_full,         // one of the bounds of RouteOptions
 };
 constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::table_full) + 1;

@@ -10,6 +10,8 @@ namespace {
 // Records of one request; the rest follows in the next. Keeps a request below what its receiver
 // takes and a lost piece from costing the whole table.
 constexpr std::size_t kRecordBytesPerSync = 256 * 1024;
+// Members of hosted networks in one request, for the same reason; each takes up to six bytes.
+constexpr std::size_t kForeignMembersPerSync = 16 * 1024;
 
 // Who meets us usually tells us about itself within a second, directly or through others.
 constexpr Duration kStrangerTime = std::chrono::seconds(3);
@@ -121,6 +123,10 @@ void RouteCore::set_latencies(EdgeLatencies latencies) {
     if (latencies == latencies_) return;
     latencies_ = std::move(latencies);
     rebuild();
+}
+
+void RouteCore::set_hosted(const std::vector<HostedNetwork>& networks, Moment moment) {
+    if (links_.set_hosted(networks, moment.now, moment.wall)) ++news_;
 }
 
 void RouteCore::tick(Moment moment) {
@@ -358,8 +364,11 @@ void RouteCore::add_rows(
 void RouteCore::add_foreign(
     PeerId peer, const Session& session, SyncRequest& request, OutgoingSync& out
 ) {
+    std::size_t members = 0;
     for (const auto& [key, stored] : links_.foreign()) {
         if (key.first == peer || knows(session.foreign, key, stored.entry.version)) continue;
+        members += stored.entry.members.size();
+        if (members > kForeignMembersPerSync && !request.foreign.empty()) break;
         request.foreign.push_back(stored.entry);
         out.foreign[key] = stored.entry.version;
     }

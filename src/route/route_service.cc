@@ -39,7 +39,7 @@ RouteService::RouteService(
       services_(services),
       log_(std::move(log)),
       core_(options, random_key(runtime.rng()), runtime.rng().next(), moment()),
-      center_(random_key(runtime.rng())),
+      center_(random_key(runtime.rng()), options),
       news_(runtime),
       changed_(runtime),
       scope_(runtime, log_) {
@@ -81,6 +81,11 @@ void RouteService::neighbour_down(PeerId peer) {
 
 void RouteService::neighbour_latency(PeerId peer, Duration latency) {
     if (core_.neighbours().contains(peer)) latencies_[peer] = latency;
+}
+
+void RouteService::set_hosted(const std::vector<HostedNetwork>& networks) {
+    core_.set_hosted(networks, moment());
+    after_change();
 }
 
 void RouteService::set_own(OwnNode own) {
@@ -223,6 +228,8 @@ Latencies RouteService::own_latencies() const {
     Latencies out;
     for (const auto& [peer, info] : core_.neighbours()) {
         const auto at = latencies_.find(peer);
+        // Another server of a network that we host is no real neighbour: nothing measures the way.
+        if (at == latencies_.end() && !info.own_network) continue;
         const Duration latency = at == latencies_.end() ? Duration{} : at->second;
         const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(latency).count();
         out[peer] =

@@ -44,6 +44,8 @@ public:
     void neighbour_up(PeerId peer, NeighbourInfo info = {});
     void neighbour_down(PeerId peer);
     void neighbour_latency(PeerId peer, Duration latency);
+    // The networks that we host for others, from now on.
+    void set_hosted(const std::vector<HostedNetwork>& networks);
     // What we tell about ourselves from now on.
     void set_own(OwnNode own);
 

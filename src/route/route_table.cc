@@ -51,6 +51,22 @@ RouteTable::RouteTable(
     }
     add_addresses();
     add_networks(links);
+    add_foreign_hosts(links);
+}
+
+void RouteTable::add_foreign_hosts(const LinkState& links) {
+    for (const auto& [key, stored] : links.foreign()) {
+        const ForeignEntry& entry = stored.entry;
+        if (entry.server == self_ || entry.members.empty() || !entry.server_there) continue;
+        const RouteEntry* server = find(entry.server);
+        if (server == nullptr || !server->least_hop) continue;
+        foreign_hosts_.push_back(
+            {.server = entry.server,
+             .network_name = entry.network_name,
+             .secret_digest = entry.secret_digest,
+             .server_there = entry.server_there}
+        );
+    }
 }
 
 const RouteEntry* RouteTable::find(PeerId peer) const {

@@ -28,7 +28,17 @@ struct RouteEntry {
 
 // A neighbour as its owner told us.
 struct NeighbourInfo {
-    bool own_network = true;  // false: a public server, which showed another network's name
+    // False: a public server, which showed another network's name, or where we host the network
+    // another server that does.
+    bool own_network = true;
+};
+
+// Another server that hosts a network, perhaps one of those that we host as well.
+struct ForeignHost {
+    PeerId server;
+    std::string network_name;
+    Bytes secret_digest;
+    PeerId server_there;  // its id in that network
 };
 
 class RouteTable {
@@ -58,6 +68,9 @@ public:
     // Networks that reachable peers announce and that we accept, for routes of the host.
     std::span<const std::pair<Prefix, PeerId>> proxied_networks() const { return proxied_; }
 
+    // Reachable servers and the networks that they host for others, by server, then by name.
+    std::span<const ForeignHost> foreign_hosts() const { return foreign_hosts_; }
+
     bool is_public_server(PeerId peer) const;
     // Whether RPC to this peer is sealed with the network's key. Public servers do not have it;
     // of strangers, only neighbours that proved to know it are trusted to.
@@ -71,6 +84,7 @@ private:
     };
     void add_addresses();
     void add_networks(const LinkState& links);
+    void add_foreign_hosts(const LinkState& links);
     void claim(const IpAddress& address, PeerId peer);
     bool is_nearer(PeerId a, PeerId b) const;
 
@@ -84,6 +98,7 @@ private:
     std::unordered_map<IpAddress, PeerId> addresses_;
     std::vector<Networks> networks4_;  // by falling length
     std::vector<Networks> networks6_;
+    std::vector<ForeignHost> foreign_hosts_;
 };
 
 }  // namespace selvage::route

@@ -244,7 +244,7 @@ TEST(PeerCenter, TheLeaderIsTheSmallestThatIsNoPublicServer) {
 }
 
 TEST(PeerCenter, KeepsTheLastReportOfEachNodeForThreeMinutes) {
-    PeerCenter center({1, 2});
+    PeerCenter center({1, 2}, {});
     EXPECT_EQ(to_hex(build_map(center, 0)), "1000") << "no reports yet";
     EXPECT_TRUE(center.report(PeerId(2), {{PeerId(1), 5}}, kNow));
     const std::uint64_t first = center.digest();

@@ -130,7 +130,9 @@ std::expected<ForeignEntry, Refusal> read_foreign(
     if (!in.has_key()) return std::unexpected(Refusal::foreign_without_key);
     if (!in.has_value()) return std::unexpected(Refusal::foreign_without_value);
     const auto& value = in.value();
+    // Stock nodes cannot decode a message with a name that is not UTF-8.
     if (in.key().peer_id() == 0 || in.key().network_name().size() > kNetworkNameBytes ||
+        !is_utf8(as_view(in.key().network_name())) ||
         value.network_secret_digest().size() != kDigestBytes ||
         static_cast<std::size_t>(value.foreign_peer_ids_size()) > options.foreign_members_limit) {
         return std::unexpected(Refusal::foreign_malformed);

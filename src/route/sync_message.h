@@ -48,6 +48,16 @@ struct ForeignEntry {
     PeerId server_there;  // the server's id in the hosted network
 };
 
+// A network that we host.
+struct HostedNetwork {
+    std::string name;
+    Bytes secret_digest;  // 32 bytes
+    PeerId self_there;    // our id in it
+    std::vector<PeerId> members;
+
+    friend bool operator==(const HostedNetwork&, const HostedNetwork&) = default;
+};
+
 struct SyncRequest {
     PeerId sender;
     std::uint64_t session = 0;

@@ -59,7 +59,8 @@ public:
     void shake_hands() {
         peer::PeerOptions self{.my_id = PeerId(kHostileId), .network_name = "n1"};
         self.network_digest = crypto::network_digest("n1", crypto::SecretText("s1"));
-        const packet::PacketBuf hello = build_hello(host_.pool(), self, self.network_digest);
+        const packet::PacketBuf hello =
+            build_hello(host_.pool(), self, self.my_id, self.network_digest);
         send(framed(hello.bytes()));
         const auto reply = next_packet();
         ASSERT_TRUE(reply) << reply.error().message();
