@@ -55,6 +55,9 @@ using Peers = peer::PeerCounters;
 constexpr Row<Peers> kPeers[] = {
     {{"peer", "handshakes_ok", kCounter, "handshakes", "connections that became neighbours", ""},
      &Peers::handshakes_ok},
+    {{"peer", "handshakes_foreign", kCounter, "handshakes",
+      "connections of clients of other networks that were let in", ""},
+     &Peers::handshakes_foreign},
     {{"peer", "handshakes_refused", kCounter, "handshakes",
       "connections refused: wrong network, wrong secret, or not a handshake", ""},
      &Peers::handshakes_refused},
