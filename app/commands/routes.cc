@@ -17,6 +17,21 @@ std::string ipv4_of(const api::Route& route) {
     return fmt::format("{}/{}", IpAddress::v4(inet.address().addr()), inet.network_length());
 }
 
+std::string ipv6_of(const api::Route& route) {
+    if (!route.has_ipv6_addr()) return "";
+    const auto& inet = route.ipv6_addr();
+    const auto& words = inet.address();
+    const std::array<be32, 4> bytes{words.part1(), words.part2(), words.part3(), words.part4()};
+    const auto address = IpAddress::v6(std::bit_cast<std::array<std::uint8_t, 16>>(bytes));
+    return fmt::format("{}/{}", address, inet.network_length());
+}
+
+std::string addresses_of(const api::Route& route) {
+    const std::string ipv4 = ipv4_of(route);
+    const std::string ipv6 = ipv6_of(route);
+    return ipv4 + (ipv4.empty() || ipv6.empty() ? "" : " ") + ipv6;
+}
+
 class Routes final : public Command {
 public:
     rt::Task<Result<int>> run(CommandContext& context) override {
@@ -39,6 +54,7 @@ private:
                 {"peer_id", route.peer_id()},
                 {"hostname", route.hostname()},
                 {"ipv4", ipv4_of(route)},
+                {"ipv6", ipv6_of(route)},
                 {"next_hop_peer_id", route.next_hop_peer_id()},
                 {"cost", route.cost()},
                 {"path_latency_ms", route.path_latency()},
@@ -63,7 +79,7 @@ private:
                 cidrs += (cidrs.empty() ? "" : " ") + cidr;
             const bool direct = route.next_hop_peer_id() == route.peer_id();
             rows.push_back({
-                or_dash(ipv4_of(route)),
+                or_dash(addresses_of(route)),
                 or_dash(route.hostname()),
                 std::to_string(route.peer_id()),
                 direct ? "direct" : "by " + or_dash(names[route.next_hop_peer_id()]),

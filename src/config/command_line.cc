@@ -40,6 +40,7 @@ constexpr Flag kFlags[] = {
      "secret of the network; better in a file or in ET_NETWORK_SECRET, where `ps` does not show it"
     },
     {"ipv4", 'i', Effect::text, "ipv4", "our virtual address, as 10.144.1.1/24"},
+    {"ipv6", 0, Effect::text, "ipv6", "our virtual IPv6 address, as fd00::1/64"},
     {"peers", 'p', Effect::peers, "peer", "nodes to connect to, as tcp://host:11010"},
     {"external-node", 'e', Effect::peers, "peer", ""},
     {"listeners", 'l', Effect::list, "listeners",
@@ -62,7 +63,6 @@ constexpr Flag kFlags[] = {
      "carry no packets of other nodes"},
 
     {"dhcp", 'd', Effect::flag, "dhcp", ""},
-    {"ipv6", 0, Effect::text, "ipv6", ""},
     {"ipv6-public-addr-provider", 0, Effect::flag, "ipv6_public_addr_provider", ""},
     {"ipv6-public-addr-auto", 0, Effect::flag, "ipv6_public_addr_auto", ""},
     {"ipv6-public-addr-prefix", 0, Effect::text, "ipv6_public_addr_prefix", ""},

@@ -76,7 +76,7 @@ TEST(Config, AFullFileIsUnderstood) {
     EXPECT_EQ(options.instance_name, "home");
     EXPECT_EQ(options.instance_id->to_string(), "7b1f1a33-8a7e-4d39-9f53-1a2b3c4d5e6f");
     EXPECT_EQ(options.hostname, "node-1");
-    EXPECT_EQ(options.ipv4->to_string(), "10.144.1.1/24");
+    EXPECT_EQ(options.addresses.ipv4->to_string(), "10.144.1.1/24");
     ASSERT_EQ(options.listeners.size(), 2U);
     EXPECT_EQ(options.listeners[1].to_string(), "udp://[::]:11010");
     EXPECT_EQ(options.network_name, "home");
@@ -100,7 +100,7 @@ TEST(Config, AnEmptyFileHasTheDefaultsOfTheReference) {
     EXPECT_EQ(parsed->instance_name, "default");
     EXPECT_EQ(parsed->network_name, "default");
     EXPECT_TRUE(parsed->network_secret.empty());
-    EXPECT_FALSE(parsed->ipv4);
+    EXPECT_FALSE(parsed->addresses.ipv4);
     EXPECT_TRUE(parsed->listeners.empty());
     EXPECT_EQ(parsed->mtu, 1380U);
     EXPECT_TRUE(parsed->enable_encryption);
@@ -207,7 +207,7 @@ TEST(Config, EveryKeyOfTheReferenceIsServedRefusedOrHarmless) {
 TEST(Config, AddressesAreCheckedAndCompletedAsInTheReference) {
     const auto address = [](std::string_view text) {
         const auto parsed = parse_toml(fmt::format("ipv4 = \"{}\"", text), "x");
-        return parsed && parsed->ipv4 ? parsed->ipv4->to_string() : "refused";
+        return parsed && parsed->addresses.ipv4 ? parsed->addresses.ipv4->to_string() : "refused";
     };
     EXPECT_EQ(address("10.144.1.1"), "10.144.1.1/24");
     EXPECT_EQ(address("10.144.1.1/32"), "10.144.1.1/24");
@@ -344,7 +344,7 @@ TEST(CommandLine, FlagsAloneMakeAnInstance) {
          "--encryption-algorithm",
          "aes-256-gcm"}
     );
-    EXPECT_EQ(options.ipv4->to_string(), "10.144.1.5/24");
+    EXPECT_EQ(options.addresses.ipv4->to_string(), "10.144.1.5/24");
     EXPECT_EQ(options.network_name, "home");
     EXPECT_EQ(options.network_secret.reveal(), "s");
     ASSERT_EQ(options.peers.size(), 3U);

@@ -57,7 +57,12 @@ std::string describe(const NodeOptions& options) {
     if (options.instance_id) {
         out += fmt::format("instance_id = {}\n", quoted(options.instance_id->to_string()));
     }
-    if (options.ipv4) out += fmt::format("ipv4 = {}\n", quoted(options.ipv4->to_string()));
+    if (const auto& ipv4 = options.addresses.ipv4) {
+        out += fmt::format("ipv4 = {}\n", quoted(ipv4->to_string()));
+    }
+    if (const auto& ipv6 = options.addresses.ipv6) {
+        out += fmt::format("ipv6 = {}\n", quoted(ipv6->to_string()));
+    }
     std::vector<std::string> listeners;
     listeners.reserve(options.listeners.size());
     for (const tunnel::Url& url : options.listeners)

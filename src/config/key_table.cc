@@ -18,6 +18,9 @@ constexpr KeySpec kKeys[] = {
      "Our virtual address. Without a length, or with 32, the length is 24. Without an address the "
      "node only forwards.",
      "\"10.144.1.1/24\""},
+    {"ipv6", "address with its network", "none", kRestart,
+     "Our virtual IPv6 address. Without a length it is 128. Needs an MTU of 1280.",
+     "\"fd00::1/64\""},
     {"listeners", "list of URLs, ports or schemes",
      "none in a file; every transport on 11010 once flags are used", kApplied,
      "Where to listen. A port alone stands for every transport of this build.",

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/ip.h"
 #include "base/log.h"
+#include "base/node_addresses.h"
 #include "base/option_tree.h"
 #include "base/uuid.h"
 #include "crypto/cipher.h"
@@ -25,7 +25,7 @@ struct NodeOptions {
     std::string hostname;             // empty: the host's own name
     std::string network_name = "default";
     crypto::SecretText network_secret;
-    std::optional<Prefix> ipv4;  // our virtual address with its network; none: a relay without one
+    NodeAddresses addresses;  // our virtual ones; none: a relay without one
     std::vector<tunnel::Url> listeners;
     std::vector<tunnel::Url> peers;
 

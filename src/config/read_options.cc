@@ -16,6 +16,7 @@ constexpr std::size_t kInstanceNameMax = 64;
 // IPv4 needs 576; a buffer block has room for 1,500 and every header around it.
 constexpr std::int64_t kMtuLeast = 576;
 constexpr std::int64_t kMtuMost = 1500;
+constexpr unsigned kMtuLeast6 = 1280;  // what a link for IPv6 must carry
 
 // Without control characters, and cut.
 std::string clean_hostname(std::string_view text) {
@@ -191,7 +192,26 @@ void read_address(OptionReader& in, NodeOptions& options) {
         in.problem("ipv4", fmt::format("{} cannot be the address of a node", address));
         return;
     }
-    options.ipv4 = address;
+    options.addresses.ipv4 = address;
+}
+
+void read_address6(OptionReader& in, NodeOptions& options) {
+    const std::string text = in.text("ipv6", "");
+    if (text.empty()) return;
+    const auto parsed = Prefix::parse(text);
+    if (!parsed || !parsed->address.is_v6()) {
+        in.problem("ipv6", "must be an IPv6 address with its network, as \"fd00::1/64\"");
+        return;
+    }
+    const IpAddress& own = parsed->address;
+    // The all-zero host part is the routers' anycast address (RFC 4291, section 2.6.1).
+    const bool anycast = parsed->length < 127 && own == parsed->network();
+    if (own.is_unspecified() || own.is_loopback() || own.is_multicast() || own.is_link_local() ||
+        own.unmapped().is_v4() || anycast || parsed->length == 0) {
+        in.problem("ipv6", fmt::format("{} cannot be the address of a node", *parsed));
+        return;
+    }
+    options.addresses.ipv6 = *parsed;
 }
 
 void read_listeners(OptionReader& in, NodeOptions& options) {
@@ -324,10 +344,14 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
     read_instance(in, options);
     read_network(in, options);
     read_address(in, options);
+    read_address6(in, options);
     read_listeners(in, options);
     read_peers(in, options);
     if (const OptionTable* flags = in.table("flags")) {
         read_flags(*flags, in.position_of("flags"), options, problems);
+    }
+    if (options.addresses.ipv6 && options.effective_mtu() < kMtuLeast6) {
+        in.problem("ipv6", fmt::format("needs an MTU of {} (RFC 8200); set flags.mtu", kMtuLeast6));
     }
     read_services(in, options);
     refuse_unsupported(in);

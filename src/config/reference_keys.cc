@@ -48,10 +48,9 @@ constexpr FlagRule kFlagRules[] = {
 
 constexpr DocumentRule kDocumentRules[] = {
     {"netns", "start Selvage inside the namespace instead: `ip netns exec NAME selvaged ...`"},
-    {"ipv6", "the virtual network is IPv4 only"},
-    {"ipv6_public_addr_provider", "the virtual network is IPv4 only"},
-    {"ipv6_public_addr_auto", "the virtual network is IPv4 only"},
-    {"ipv6_public_addr_prefix", "the virtual network is IPv4 only"},
+    {"ipv6_public_addr_provider", "there are no leases of public addresses"},
+    {"ipv6_public_addr_auto", "there are no leases of public addresses"},
+    {"ipv6_public_addr_prefix", "there are no leases of public addresses"},
     {"dhcp", "give the node its address with `ipv4`"},
     {"mapped_listeners", "Selvage does not announce its listeners"},
     {"exit_nodes", "there are no exit nodes"},

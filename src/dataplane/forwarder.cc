@@ -38,6 +38,7 @@ Forwarder::Forwarder(
     DataplaneOptions options, PayloadCodec codec, rt::Runtime& runtime, peer::PeerTable& peers
 )
     : options_(std::move(options)),
+      addresses_(options_.addresses),
       codec_(std::move(codec)),
       runtime_(runtime),
       peers_(peers),
@@ -144,15 +145,7 @@ bool Forwarder::may_send_from(PeerId peer, const IpAddress& source) {
         last_source_.generation == routes_->generation()) {
         return true;
     }
-    const route::RouteEntry* entry = routes_->find(peer);
-    if (entry == nullptr) return false;
-    const route::PeerRecord& record = *entry->record;
-    const bool known = (record.ipv4 && record.ipv4->address == source) ||
-                       (record.ipv6 && record.ipv6->address == source) ||
-                       record.ipv6_lease == source ||
-                       std::ranges::any_of(record.proxy_cidrs, [&source](const Prefix& network) {
-                           return network.contains(source);
-                       });
+    const bool known = routes_->may_send_from(peer, source);
     if (known) last_source_ = {peer, source, routes_->generation()};
     return known;
 }
@@ -298,7 +291,8 @@ std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
 
 std::optional<DropReason> Forwarder::broadcast(PacketBuf& packet, Outbox& out) {
     // Every node with an address gets its own copy; all share one ciphertext.
-    for (const PeerId peer : routes_->broadcast_peers()) {
+    const bool v4 = packet.meta().ip->destination.is_v4();
+    for (const PeerId peer : v4 ? routes_->broadcast_peers4() : routes_->broadcast_peers6()) {
         PacketBuf copy = packet.clone();
         if (!copy) return DropReason::no_buffer;
         copy.header<PeerHeader>()->to_peer = peer.raw();
@@ -309,8 +303,13 @@ std::optional<DropReason> Forwarder::broadcast(PacketBuf& packet, Outbox& out) {
 
 bool Forwarder::is_broadcast(const IpAddress& destination) const {
     if (destination.is_multicast() || destination.is_limited_broadcast()) return true;
-    return options_.address && options_.address->length < 31 &&
-           options_.address->contains(destination) && destination == options_.address->last();
+    const auto& own = addresses_.of_family(destination);
+    // A network of two addresses has no broadcast (RFC 3021).
+    if (!own || own->length >= destination.bits() - 1) return false;
+    if (destination != Prefix{destination, own->length}.last()) return false;
+    // Nodes of one mesh may have addresses in several networks of our size: stock nodes send to
+    // the last address of any of them to all. What somebody has is his alone, though.
+    return own->contains(destination) || !routes_->peer_for(destination);
 }
 
 void Forwarder::loop_to_stack(PacketBuf&& packet) {

@@ -51,6 +51,9 @@ public:
         routes_ = std::move(routes);
     }
 
+    // Our virtual addresses from now on. Flows of addresses that are gone age like others.
+    void set_addresses(const NodeAddresses& addresses) { addresses_ = addresses; }
+
     // Peer packets from a neighbour, header in front.
     void from_peers(packet::PacketBatch&& batch);
     // IP packets of this host, from the TUN device.
@@ -83,7 +86,7 @@ private:
     std::optional<DropReason> relay(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> deliver(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> deliver_data(packet::PacketBuf& packet, Outbox& out);
-    // Whether the inner source address is one of that node's own or in a network it announces.
+    // Whether the inner source address belongs to the node that the packet says it is from.
     bool may_send_from(PeerId peer, const IpAddress& source);
     std::variant<Side, DropReason> classify(
         const packet::IpMeta& ip, ByteView bytes, PeerId from, TimePoint now
@@ -100,14 +103,14 @@ private:
     std::optional<DropReason> broadcast(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> emit(packet::PacketBuf& packet, Outbox& out);
     std::optional<PeerId> next_hop(const packet::PeerHeader& header) const;
+    // Whether everybody gets what is sent there.
     bool is_broadcast(const IpAddress& destination) const;
-    bool is_ours(const IpAddress& address) const {
-        return options_.address && options_.address->address == address;
-    }
+    bool is_ours(const IpAddress& address) const { return addresses_.has(address); }
     void flush(Outbox& out);
     void loop_to_stack(packet::PacketBuf&& packet);
 
     const DataplaneOptions options_;
+    NodeAddresses addresses_;
     PayloadCodec codec_;
     rt::Runtime& runtime_;
     peer::PeerTable& peers_;

@@ -77,7 +77,7 @@ struct World final : peer::PeerEvents, StackPort, NicPort, ControlSink {
 
     static DataplaneOptions complete(DataplaneOptions options) {
         options.my_id = kUs;
-        options.address = Prefix{kOurIp, 24};
+        options.addresses.ipv4 = Prefix{kOurIp, 24};
         return options;
     }
     static peer::PeerOptions peer_options(PeerId id) {

@@ -1,10 +1,8 @@
 // What the packet pipeline is told at the start.
 #pragma once
 
-#include <optional>
-
 #include "base/ids.h"
-#include "base/ip.h"
+#include "base/node_addresses.h"
 #include "dataplane/flow_table.h"
 
 namespace selvage::dataplane {
@@ -17,7 +15,7 @@ constexpr std::uint16_t kStackPortLast = 65535;
 
 struct DataplaneOptions {
     PeerId my_id;
-    std::optional<Prefix> address;  // our virtual IPv4 address with its network
+    NodeAddresses addresses;  // at the start; see Forwarder::set_addresses
     bool latency_first = false;
     bool relays_data = true;  // false: packets of users for other nodes are dropped, RPC is not
     SipKey hash_key;          // random, from the OS

@@ -91,6 +91,30 @@ bool is_icmp_error(const packet::IpMeta& ip, std::uint8_t type) {
     return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
+// The header of a quoted packet, which may be cut short behind it, so that the whole-packet parser
+// does not apply. What we send has no extension headers.
+std::optional<FlowKey> quoted_ipv4(Reader& in) {
+    packet::Ipv4Header quoted;
+    if (!in.read(quoted) || (quoted.version_ihl >> 4) != 4) return std::nullopt;
+    const std::size_t header_bytes = quoted.header_bytes();
+    if (header_bytes < sizeof(quoted) || !in.skip(header_bytes - sizeof(quoted))) {
+        return std::nullopt;
+    }
+    return FlowKey{
+        quoted.protocol, {IpAddress::v4(quoted.source), 0}, {IpAddress::v4(quoted.destination), 0}
+    };
+}
+
+std::optional<FlowKey> quoted_ipv6(Reader& in) {
+    packet::Ipv6Header quoted;
+    if (!in.read(quoted) || (quoted.version_class_flow >> 28) != 6) return std::nullopt;
+    return FlowKey{
+        quoted.next_header,
+        {IpAddress::v6(quoted.source), 0},
+        {IpAddress::v6(quoted.destination), 0}
+    };
+}
+
 }  // namespace
 
 std::optional<FlowKey> quoted_flow(const packet::IpMeta& ip, ByteView bytes) {
@@ -98,26 +122,19 @@ std::optional<FlowKey> quoted_flow(const packet::IpMeta& ip, ByteView bytes) {
     Reader in(bytes.subspan(ip.transport_offset));
     packet::IcmpHeader icmp;
     if (!in.read(icmp) || !is_icmp_error(ip, icmp.type)) return std::nullopt;
-    // The quote is cut short, so the whole-packet parser does not apply.
-    packet::Ipv4Header quoted;
-    const ByteView quote = in.rest();
-    if (!in.read(quoted) || (quoted.version_ihl >> 4) != 4) return std::nullopt;
-    const std::size_t header_bytes = quoted.header_bytes();
-    if (header_bytes < sizeof(quoted) || quote.size() < header_bytes) return std::nullopt;
+    auto quoted = ip.source.is_v4() ? quoted_ipv4(in) : quoted_ipv6(in);
+    if (!quoted) return std::nullopt;
     struct Ports {
         be16 source, destination;
     } ports;
-    Reader transport(quote.subspan(header_bytes));
-    if (!transport.read(ports)) return std::nullopt;
-    const auto protocol = static_cast<packet::IpProtocol>(quoted.protocol);
+    if (!in.read(ports)) return std::nullopt;
+    const auto protocol = static_cast<packet::IpProtocol>(quoted->protocol);
     if (protocol != packet::IpProtocol::tcp && protocol != packet::IpProtocol::udp) {
         return std::nullopt;
     }
-    return FlowKey{
-        quoted.protocol,
-        {IpAddress::v4(quoted.source), ports.source},
-        {IpAddress::v4(quoted.destination), ports.destination}
-    };
+    quoted->local.port = ports.source;
+    quoted->remote.port = ports.destination;
+    return quoted;
 }
 
 }  // namespace selvage::dataplane

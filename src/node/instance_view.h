@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
-#include "base/ip.h"
+#include "base/node_addresses.h"
 #include "base/time.h"
 #include "base/uuid.h"
 #include "connect/connectors.h"
@@ -26,7 +26,7 @@ struct InstanceFacts {
     PeerId peer;
     std::string host_name;
     std::string version;
-    std::optional<Prefix> ipv4;
+    NodeAddresses addresses;
     std::string device;
     Duration uptime{0};
     std::vector<std::string> listeners;

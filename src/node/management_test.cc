@@ -26,7 +26,7 @@ public:
         facts_.peer = PeerId(1);
         facts_.host_name = "node\x01";
         facts_.version = "selvage-test";
-        facts_.ipv4 = Prefix::parse("10.144.1.1/24").value();
+        facts_.addresses.ipv4 = Prefix::parse("10.144.1.1/24").value();
         facts_.uptime = 90s;
         facts_.listeners = {"tcp://0.0.0.0:11010"};
         facts_.host_addresses = {IpAddress::v4(127, 0, 0, 1), IpAddress::v4(192, 168, 1, 5)};

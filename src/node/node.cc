@@ -67,7 +67,8 @@ route::RouteOptions route_options(
     out.self = id;
     out.network_name = options.network_name;
     out.own.hostname = name;
-    out.own.ipv4 = options.ipv4;
+    out.own.ipv4 = options.addresses.ipv4;
+    out.own.ipv6 = options.addresses.ipv6;
     out.own.instance = instance;
     out.own.relays_data = !options.disable_relay_data;
     return out;
@@ -78,7 +79,7 @@ dataplane::DataplaneOptions dataplane_options(
 ) {
     return {
         .my_id = id,
-        .address = options.ipv4,
+        .addresses = options.addresses,
         .latency_first = options.latency_first,
         .relays_data = !options.disable_relay_data,
         .hash_key = draw_key(environment)
@@ -119,6 +120,7 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       stack_(stack_options(), environment_.pool, {draw_key(environment_), draw_key(environment_)}),
       stack_plumbing_(std::make_unique<StackPlumbing>(*this)),
       overlay_(environment_.runtime, stack_, *stack_plumbing_),
+      addresses_(forwarder_, overlay_, routes_, log_.child("address")),
       connect_options_{
           .peers = options_.peers,
           .listeners = options_.listeners,
@@ -132,7 +134,7 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       connectors_(connect_options_, transports_, peers_, log_.child("connect")),
       view_(mesh_facts(), forwarder_),
       dialer_(environment_.sockets, overlay_, [this] { return routes_.table(); }),
-      publisher_(forwarder_.claims(), overlay_, options_.ipv4.has_value()),
+      publisher_(forwarder_.claims(), overlay_, options_.addresses.any()),
       host_ports_(environment_.sockets),
       shells_(
           environment_.terminals == nullptr ? std::nullopt
@@ -167,7 +169,7 @@ netstack::StackOptions Node::stack_options() {
 MeshView::Facts Node::mesh_facts() {
     return {
         .network = options_.network_name,
-        .address = options_.ipv4,
+        .addresses = [this] { return addresses(); },
         .routes = [this] { return routes_.table(); },
         .listeners = [this] { return own_listeners(); },
         .host_addresses = environment_.host_addresses
@@ -185,7 +187,8 @@ std::vector<Endpoint> Node::own_listeners() const {
     }
     for (const edge::ServiceInfo& service : services_.services()) {
         if (!service.enabled) continue;
-        if (options_.ipv4) out.push_back({options_.ipv4->address, service.port});
+        for (const Prefix& own : addresses().list())
+            out.push_back({own.address, service.port});
         if (service.listen_host) out.push_back(*service.listen_host);
     }
     if (options_.rpc_portal) out.push_back(*options_.rpc_portal);
@@ -193,7 +196,7 @@ std::vector<Endpoint> Node::own_listeners() const {
 }
 
 bool Node::refuse_underlay(const IpAddress& remote) const {
-    return !remote.is_loopback() && options_.ipv4 && options_.ipv4->contains(remote);
+    return !remote.is_loopback() && addresses().covers(remote);
 }
 
 void Node::on_device_lost(const Error& reason) {

@@ -18,6 +18,7 @@
 #include "netstack/core/stack.h"
 #include "netstack/sockets/overlay_sockets.h"
 #include "node/environment.h"
+#include "node/own_addresses.h"
 #include "node/service_ports.h"
 #include "peer/peer_table.h"
 #include "route/route_service.h"
@@ -48,6 +49,7 @@ public:
     const config::NodeOptions& options() const { return options_; }
     TimePoint started_at() const { return started_at_; }
     std::string device_name() const;  // of the TUN device; empty without one
+    const NodeAddresses& addresses() const { return addresses_.current(); }
 
     peer::PeerTable& peers() { return peers_; }
     route::RouteService& routes() { return routes_; }
@@ -96,6 +98,7 @@ private:
     netstack::Stack stack_;
     std::unique_ptr<StackPlumbing> stack_plumbing_;
     netstack::OverlaySockets overlay_;
+    OwnAddresses addresses_;
     dataplane::NullPort null_port_;
     std::unique_ptr<dataplane::TunPort> tun_port_;
 

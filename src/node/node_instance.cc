@@ -26,7 +26,7 @@ InstanceFacts NodeInstance::facts() const {
     out.peer = node_.id();
     out.host_name = node_.host_name();
     out.version = fmt::format("selvage-{}", config::kVersion);
-    out.ipv4 = node_.options().ipv4;
+    out.addresses = node_.addresses();
     out.device = node_.device_name();
     out.uptime = runtime_.now() - node_.started_at();
     for (const tunnel::Url& url : node_.listeners().urls())

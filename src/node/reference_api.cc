@@ -206,7 +206,7 @@ Bytes ReferenceApi::show_node_info() const {
     api::ShowNodeInfoResponse out;
     api::NodeInfo& info = *out.mutable_node_info();
     info.set_peer_id(facts.peer.raw());
-    if (facts.ipv4) info.set_ipv4_addr(facts.ipv4->to_string());
+    if (facts.addresses.ipv4) info.set_ipv4_addr(facts.addresses.ipv4->to_string());
     info.set_hostname(text(facts.host_name));
     info.mutable_stun_info()->set_max_port(65535);  // as the reference's, when it uses no STUN
     info.set_inst_id(facts.instance_id.to_string());

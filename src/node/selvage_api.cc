@@ -72,7 +72,8 @@ Bytes SelvageApi::status() const {
     out.set_peer_id(facts.peer.raw());
     out.set_hostname(printable(facts.host_name));
     out.set_version(facts.version);
-    if (facts.ipv4) out.set_ipv4(facts.ipv4->to_string());
+    if (facts.addresses.ipv4) out.set_ipv4(facts.addresses.ipv4->to_string());
+    if (facts.addresses.ipv6) out.set_ipv6(facts.addresses.ipv6->to_string());
     out.set_device(facts.device);
     out.set_uptime_seconds(static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::seconds>(facts.uptime).count()
@@ -156,7 +157,7 @@ Result<NodeFacts> SelvageApi::find_node(std::string_view target) const {
     const auto [end, failed] = std::from_chars(target.data(), target.data() + target.size(), id);
     const bool is_id = failed == std::errc{} && end == target.data() + target.size();
     for (NodeFacts& node : instance_.nodes()) {
-        const bool same = (address && node.ipv4 && node.ipv4->address == *address) ||
+        const bool same = (address && NodeAddresses{node.ipv4, node.ipv6}.has(*address)) ||
                           (is_id && node.peer.raw() == id) || node.host_name == target;
         if (same) return std::move(node);
     }

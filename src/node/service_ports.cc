@@ -1,6 +1,8 @@
 // Adapters between edge and the modules of the mesh and of the host.
 #include "node/service_ports.h"
 
+#include <algorithm>
+
 #include "gateway/published_port.h"
 
 namespace selvage::node {
@@ -43,12 +45,13 @@ std::optional<edge::MemberInfo> MeshView::who_is(const Endpoint& remote, const E
 
 std::vector<IpAddress> MeshView::own_addresses() const {
     std::vector<IpAddress> out = facts_.host_addresses();
-    if (facts_.address) out.push_back(facts_.address->address);
+    for (const Prefix& own : facts_.addresses().list())
+        out.push_back(own.address);
     return out;
 }
 
 bool MeshView::in_mesh(const IpAddress& address) const {
-    if (facts_.address && facts_.address->contains(address)) return true;
+    if (facts_.addresses().covers(address)) return true;
     return facts_.routes()->peer_for(address).has_value();
 }
 
@@ -69,17 +72,21 @@ rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name
     const auto routes = routes_();
     for (const route::RouteEntry& entry : routes->entries()) {
         const route::PeerRecord& record = *entry.record;
-        if (may_be_member && record.hostname == name && record.ipv4) {
-            members.push_back(record.ipv4->address);
-        }
+        if (!may_be_member || record.hostname != name) continue;
+        if (record.ipv4) members.push_back(record.ipv4->address);
+        if (record.ipv6) members.push_back(record.ipv6->address);
     }
+    // The family that everybody has first.
+    std::ranges::sort(members, {}, [](const IpAddress& a) { return std::pair(a.is_v6(), a); });
     if (!members.empty()) co_return members;
     co_return co_await sockets_.resolve(std::move(name));
 }
 
 Result<rt::AcceptorPtr> MeshPublisher::publish(std::uint16_t port) {
     if (!has_address_) {
-        return Error(Errc::bad_argument, "this node has no virtual address; set ipv4 (-i)");
+        return Error(
+            Errc::bad_argument, "this node has no virtual address; set ipv4 (-i), ipv6 or dhcp"
+        );
     }
     return gateway::publish_tcp_port(claims_, overlay_, port);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/node_addresses.h"
 #include "dataplane/forwarder.h"
 #include "edge/node_view.h"
 #include "edge/terminal.h"
@@ -20,8 +21,8 @@ class MeshView final : public edge::NodeView {
 public:
     struct Facts {
         std::string network;
-        std::optional<Prefix> address;
-        // Read at each question: both change while the node runs.
+        // Read at each question: they change while the node runs.
+        std::function<NodeAddresses()> addresses;
         std::function<std::shared_ptr<const route::RouteTable>()> routes;
         std::function<std::vector<Endpoint>()> listeners;
         std::function<std::vector<IpAddress>()> host_addresses;

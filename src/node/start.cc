@@ -30,8 +30,8 @@ rt::Task<Result<>> Node::start() {
 
     log_.info(
         "node up", "network=\"{}\" address={} peer_id={} hostname=\"{}\" device={}",
-        printable(options_.network_name), options_.ipv4 ? options_.ipv4->to_string() : "none",
-        my_id_, printable(host_name_), tun_port_ ? device_name() : "none"
+        printable(options_.network_name), addresses().to_string(), my_id_, printable(host_name_),
+        tun_port_ ? device_name() : "none"
     );
     co_return Result<>{};
 }
@@ -46,27 +46,28 @@ rt::Task<> Node::stop() {
     co_await rpc_.close();
     co_await peers_.close();
     co_await transports_.tasks.close();
+    addresses_.set_device(nullptr);
     tun_port_.reset();
     log_.info("node down");
 }
 
 Result<> Node::open_device() {
     dataplane::NicPort* nic = &null_port_;
-    if (options_.ipv4) stack_.set_addresses({*options_.ipv4});
-    if (!options_.no_tun && options_.ipv4) {
+    if (!options_.no_tun && options_.addresses.any()) {
         if (environment_.tuns == nullptr) {
             return Error(Errc::unsupported, "no TUN devices on this system; use --no-tun");
         }
         auto tun =
             environment_.tuns->open({.name = options_.dev_name, .mtu = options_.effective_mtu()});
         if (!tun) return std::move(tun).error();
-        if (auto added = (*tun)->add_address(*options_.ipv4); !added) return added;
         tun_port_ = std::make_unique<dataplane::TunPort>(
             std::move(*tun), forwarder_, [this](const Error& reason) { on_device_lost(reason); },
             log_.child("tun")
         );
         nic = tun_port_.get();
+        addresses_.set_device(&tun_port_->device());
     }
+    if (auto set = addresses_.change(options_.addresses); !set) return set;
     forwarder_.attach(*stack_plumbing_, *nic, *rpc_plumbing_);
     if (tun_port_) tun_port_->start();
     return {};

@@ -61,7 +61,7 @@ TEST(Convergence, AStarGoesThroughItsHub) {
     net.run(3);
     EXPECT_TRUE(net.converged());
     EXPECT_EQ(net.path(3, 9), (Route{3, 7, 9}));
-    EXPECT_EQ(net.at(3).table()->broadcast_peers().size(), 11U);
+    EXPECT_EQ(net.at(3).table()->broadcast_peers4().size(), 11U);
 }
 
 // Each end of the link in the middle has a neighbour on its other side that it would rather ask.

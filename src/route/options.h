@@ -19,6 +19,7 @@ struct OwnNode {
     std::string hostname;
     std::string version_text = "selvage-0.1.0";
     std::optional<Prefix> ipv4;       // our virtual address with the network's prefix length
+    std::optional<Prefix> ipv6;       // likewise
     Uuid instance;                    // the same over restarts
     std::vector<Prefix> proxy_cidrs;  // host bits zero; networks that we carry traffic to
     bool relays_data = true;          // false: others avoid paths through us
@@ -32,9 +33,9 @@ struct RouteOptions {
     std::string network_name;  // the domain of our calls
     OwnNode own;
 
-    // Whether a peer may announce 0.0.0.0/0, ::/0 or a network that contains our own. Without
-    // consent any member could draw all traffic of this node to itself.
-    bool accept_wide_networks = false;
+    // 0.0.0.0/0, ::/0 and networks that overlap our own are believed only within one of these:
+    // without consent any member could draw all traffic of this node to itself.
+    std::vector<Prefix> wide_networks_accepted;
 
     // Records of peers and their connection rows. Further ones are refused and counted.
     std::size_t peers_limit = 4096;

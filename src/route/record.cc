@@ -113,6 +113,15 @@ PeerRecord build_own_record(
     out.mutable_inst_id()->set_part3(words[2]);
     out.mutable_inst_id()->set_part4(words[3]);
     if (own.ipv4) out.mutable_ipv4_addr()->set_addr(own.ipv4->address.v4_value());
+    if (own.ipv6) {
+        const auto parts = std::bit_cast<std::array<be32, 4>>(own.ipv6->address.raw());
+        common::Ipv6Addr& address = *out.mutable_ipv6_addr()->mutable_address();
+        address.set_part1(parts[0]);
+        address.set_part2(parts[1]);
+        address.set_part3(parts[2]);
+        address.set_part4(parts[3]);
+        out.mutable_ipv6_addr()->set_network_length(own.ipv6->length);
+    }
     out.set_network_length(own.ipv4 ? own.ipv4->length : kDefaultNetworkLength);
     for (const Prefix& cidr : own.proxy_cidrs) {
         if (static_cast<std::size_t>(out.proxy_cidrs_size()) >= options.proxy_cidrs_per_peer) break;

@@ -46,7 +46,8 @@ public:
     void neighbour_latency(PeerId peer, Duration latency);
     // The networks that we host for others, from now on.
     void set_hosted(const std::vector<HostedNetwork>& networks);
-    // What we tell about ourselves from now on.
+    // What we tell about ourselves, and what we tell from now on.
+    const OwnNode& own() const { return core_.links().options().own; }
     void set_own(OwnNode own);
 
     std::shared_ptr<const RouteTable> table() const { return core_.table(); }

@@ -19,8 +19,12 @@ bool acceptable(const Prefix& cidr, const LinkState& links) {
     for (const Prefix& ours : own.proxy_cidrs) {
         if (contains(ours, cidr)) return false;
     }
-    if (links.options().accept_wide_networks) return true;
-    return cidr.length > 0 && !(own.ipv4 && overlaps(cidr, *own.ipv4));
+    const bool wide = cidr.length == 0 || (own.ipv4 && overlaps(cidr, *own.ipv4)) ||
+                      (own.ipv6 && overlaps(cidr, *own.ipv6));
+    const auto& consent = links.options().wide_networks_accepted;
+    return !wide || std::ranges::any_of(consent, [&cidr](const Prefix& accepted) {
+        return contains(accepted, cidr);
+    });
 }
 
 std::optional<Path> path_to(const Paths& paths, PeerId peer) {
@@ -37,7 +41,7 @@ RouteTable::RouteTable(
 )
     : self_(links.options().self),
       generation_(generation),
-      own_ipv4_(links.options().own.ipv4),
+      own_{.ipv4 = links.options().own.ipv4, .ipv6 = links.options().own.ipv6},
       neighbours_(neighbours) {
     const Paths hop = find_paths(links, latencies, self_, Policy::least_hop);
     const Paths cost = find_paths(links, latencies, self_, Policy::least_cost);
@@ -95,7 +99,9 @@ void RouteTable::add_addresses() {
         if (record.ipv4) claim(record.ipv4->address, record.peer);
         if (record.ipv6) claim(record.ipv6->address, record.peer);
         if (record.ipv6_lease) claim(*record.ipv6_lease, record.peer);
-        if (record.ipv4 && record.peer != self_) broadcast_.push_back(record.peer);
+        if (record.peer == self_ || record.has(Feature::public_server)) continue;
+        broadcast6_.push_back(record.peer);
+        if (record.ipv4) broadcast4_.push_back(record.peer);
     }
 }
 
@@ -105,6 +111,7 @@ void RouteTable::add_networks(const LinkState& links) {
         if (!entry.least_hop) continue;
         for (const Prefix& cidr : entry.record->proxy_cidrs) {
             if (entry.peer() != self_ && !acceptable(cidr, links)) continue;
+            accepted_[entry.peer()].push_back(cidr);
             const auto [at, added] = owners.try_emplace(cidr, entry.peer());
             if (!added && is_nearer(entry.peer(), at->second)) at->second = entry.peer();
         }
@@ -127,13 +134,23 @@ void RouteTable::add_networks(const LinkState& links) {
 
 std::optional<PeerId> RouteTable::peer_for(const IpAddress& address) const {
     if (const auto at = addresses_.find(address); at != addresses_.end()) return at->second;
-    if (own_ipv4_ && own_ipv4_->contains(address)) return std::nullopt;
+    if (own_.covers(address)) return std::nullopt;
     for (const Networks& networks : address.is_v4() ? networks4_ : networks6_) {
         const IpAddress network = Prefix{.address = address, .length = networks.length}.network();
         const auto at = networks.owners.find(network);
         if (at != networks.owners.end()) return at->second;
     }
     return std::nullopt;
+}
+
+bool RouteTable::may_send_from(PeerId peer, const IpAddress& source) const {
+    // One address, one node: of two that claim it, the one that our answers would go to.
+    if (const auto at = addresses_.find(source); at != addresses_.end()) return at->second == peer;
+    const auto networks = accepted_.find(peer);
+    return networks != accepted_.end() &&
+           std::ranges::any_of(networks->second, [&source](const Prefix& network) {
+               return network.contains(source);
+           });
 }
 
 std::optional<PeerId> RouteTable::next_hop(PeerId peer, Policy policy) const {

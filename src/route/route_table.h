@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/ip.h"
+#include "base/node_addresses.h"
 #include "route/graph.h"
 #include "route/link_state.h"
 
@@ -51,10 +51,10 @@ public:
 
     PeerId self() const { return self_; }
     std::uint64_t generation() const { return generation_; }
-    std::optional<Prefix> own_ipv4() const { return own_ipv4_; }
+    const NodeAddresses& own_addresses() const { return own_; }
 
     // Who has an address: exactly, or as part of a network that it announces. Ourselves for our
-    // own. Nobody for an unused address of our own subnet.
+    // own. Nobody for an unused address of our own subnets.
     std::optional<PeerId> peer_for(const IpAddress& address) const;
     // The neighbour through whom a peer is reached; the peer itself when it is one. Nothing for
     // ourselves and for those who cannot be reached.
@@ -63,8 +63,13 @@ public:
     // Every node that we know of, ourselves included, by ascending id.
     std::span<const RouteEntry> entries() const { return entries_; }
     const RouteEntry* find(PeerId peer) const;
-    // Reachable peers with an IPv4 address, without us: those who get a broadcast.
-    std::span<const PeerId> broadcast_peers() const { return broadcast_; }
+    // Whether a packet that this peer made may come from this address: its own, or one of a
+    // network that it announces and that we accept, unless the address is another node's.
+    bool may_send_from(PeerId peer, const IpAddress& source) const;
+    // Reachable peers, without us and without public servers: those who get a broadcast over
+    // IPv6; over IPv4, those of them that have an IPv4 address.
+    std::span<const PeerId> broadcast_peers6() const { return broadcast6_; }
+    std::span<const PeerId> broadcast_peers4() const { return broadcast4_; }
     // Networks that reachable peers announce and that we accept, for routes of the host.
     std::span<const std::pair<Prefix, PeerId>> proxied_networks() const { return proxied_; }
 
@@ -90,10 +95,12 @@ private:
 
     PeerId self_;
     std::uint64_t generation_ = 0;
-    std::optional<Prefix> own_ipv4_;
+    NodeAddresses own_;
     std::vector<RouteEntry> entries_;
-    std::vector<PeerId> broadcast_;
+    std::vector<PeerId> broadcast4_;
+    std::vector<PeerId> broadcast6_;
     std::vector<std::pair<Prefix, PeerId>> proxied_;
+    std::unordered_map<PeerId, std::vector<Prefix>> accepted_;  // what each announces
     std::map<PeerId, NeighbourInfo> neighbours_;
     std::unordered_map<IpAddress, PeerId> addresses_;
     std::vector<Networks> networks4_;  // by falling length

@@ -11,6 +11,7 @@ constexpr TimePoint kNow{std::chrono::hours(1)};
 struct Node {
     std::uint32_t id;
     std::string ipv4 = {};
+    std::string ipv6 = {};
     std::vector<std::string> cidrs = {};
     bool avoid_relay = false;
     bool public_server = false;
@@ -23,6 +24,7 @@ PeerRecord record_of(const Node& node) {
     record.version = 1;
     record.hostname = "n" + std::to_string(node.id);
     if (!node.ipv4.empty()) record.ipv4 = Prefix::parse(node.ipv4).value();
+    if (!node.ipv6.empty()) record.ipv6 = Prefix::parse(node.ipv6).value();
     for (const auto& cidr : node.cidrs)
         record.proxy_cidrs.push_back(Prefix::parse(cidr).value());
     if (!node.without_flags) {
@@ -149,7 +151,67 @@ TEST(RouteTable, AddressesAreExactThenOwnSubnetThenLongestPrefix) {
     EXPECT_EQ(find(table, "fd12::1"), PeerId(3));
     EXPECT_EQ(find(table, "8.8.8.8"), std::nullopt);
     EXPECT_EQ(table.proxied_networks().size(), 4U);
-    EXPECT_EQ(table.broadcast_peers().size(), 2U);
+    EXPECT_EQ(table.broadcast_peers4().size(), 2U);
+}
+
+TEST(RouteTable, Ipv6AddressesAreLookedUpAsIpv4Ones) {
+    Network n({.ipv6 = Prefix::parse("fd00::1/64").value()});
+    n.node({.id = 2, .ipv6 = "fd00::2/64", .cidrs = {"fd00:0:0:7::/64"}});
+    n.node({.id = 3, .ipv4 = "10.144.0.3/24", .cidrs = {"fd00::/48", "2001:db8::/32"}});
+    n.link(1, 2);
+    n.link(2, 3);
+    const RouteTable table = n.table();
+    EXPECT_EQ(find(table, "fd00::1"), PeerId(1));
+    EXPECT_EQ(find(table, "fd00::2"), PeerId(2));
+    EXPECT_EQ(find(table, "fd00::77"), std::nullopt) << "unused in our own network";
+    EXPECT_EQ(find(table, "fd00:0:0:7::1"), PeerId(2));
+    EXPECT_EQ(find(table, "fd00:0:0:8::1"), std::nullopt) << "it contains our own network";
+    EXPECT_EQ(find(table, "2001:db8::9"), PeerId(3));
+}
+
+TEST(RouteTable, BroadcastsGoToReachableMembersButPublicServers) {
+    Network n;
+    n.node({.id = 2, .ipv4 = "10.144.0.2/24"});
+    n.node({.id = 3, .ipv6 = "fd00::3/64"});
+    n.node({.id = 4, .ipv4 = "10.144.0.4/24", .public_server = true});
+    n.node({.id = 5, .ipv4 = "10.144.0.5/24"});
+    n.link(1, 2);
+    n.link(2, 3);
+    n.link(2, 4);
+    const RouteTable table = n.table();
+    EXPECT_TRUE(std::ranges::equal(table.broadcast_peers4(), std::array{PeerId(2)}));
+    EXPECT_TRUE(std::ranges::equal(table.broadcast_peers6(), std::array{PeerId(2), PeerId(3)}));
+}
+
+TEST(RouteTable, ASenderMayUseItsAddressesAndAcceptedNetworksOnly) {
+    Network n({.ipv6 = Prefix::parse("fd00::1/64").value()});
+    n.node(
+        {.id = 2,
+         .ipv4 = "10.144.0.2/24",
+         .ipv6 = "fd00::2/64",
+         .cidrs = {"192.168.0.0/16", "0.0.0.0/0", "10.144.0.0/16"}}
+    );
+    n.node({.id = 3, .ipv4 = "192.168.0.3/24", .cidrs = {"192.168.0.0/16"}});
+    n.node({.id = 4, .ipv4 = "10.144.0.2/24"});
+    n.node({.id = 5, .ipv4 = "10.144.0.5/24"});
+    n.link(1, 2);
+    n.link(1, 3);
+    n.link(2, 4);
+    const RouteTable table = n.table();
+    const auto may = [&table](std::uint32_t peer, std::string_view source) {
+        return table.may_send_from(PeerId(peer), IpAddress::parse(source).value());
+    };
+    EXPECT_TRUE(may(2, "10.144.0.2"));
+    EXPECT_TRUE(may(2, "fd00::2"));
+    EXPECT_TRUE(may(2, "192.168.9.9"));
+    EXPECT_TRUE(may(3, "192.168.9.9")) << "two routers of one network may both answer";
+    EXPECT_FALSE(may(2, "192.168.0.3")) << "the address of another node inside its network";
+    EXPECT_FALSE(may(2, "8.8.8.8")) << "a default route without our consent";
+    EXPECT_FALSE(may(2, "10.144.0.9")) << "our own network is nobody's to announce";
+    EXPECT_FALSE(may(2, "10.144.0.1")) << "our own address";
+    EXPECT_FALSE(may(4, "10.144.0.2")) << "of two with one address the nearer has it";
+    EXPECT_FALSE(may(5, "10.144.0.5")) << "it cannot be reached";
+    EXPECT_FALSE(may(9, "10.144.0.2")) << "a stranger";
 }
 
 TEST(RouteTable, OfTwoOwnersTheNearerAndThenTheSmallerIdWins) {
@@ -174,7 +236,11 @@ TEST(RouteTable, OfTwoOwnersTheNearerAndThenTheSmallerIdWins) {
 TEST(RouteTable, WideNetworksNeedConsent) {
     for (const bool consent : {false, true}) {
         Network n;
-        n.options.accept_wide_networks = consent;
+        if (consent) {
+            n.options.wide_networks_accepted = {
+                Prefix::parse("0.0.0.0/0").value(), Prefix::parse("::/0").value()
+            };
+        }
         n.links.emplace(n.options, 7, kNow, WallTime{});
         n.node(
             {.id = 2,

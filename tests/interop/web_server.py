@@ -6,6 +6,7 @@ GET /bytes/N   N reproducible bytes    PUT /upload    answers with the SHA-256 o
 import hashlib
 import http.server
 import random
+import socket
 import sys
 
 BLOCK = random.Random(1).randbytes(1 << 20)
@@ -67,5 +68,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(self.client_address, format % args, flush=True)
 
 
+class ServerOfIpv6(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+    server = ServerOfIpv6 if ":" in sys.argv[1] else http.server.ThreadingHTTPServer
+    server((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

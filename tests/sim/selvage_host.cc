@@ -24,7 +24,8 @@ config::NodeOptions SelvageHost::node_options() const {
     out.hostname = options_.name;
     out.network_name = options_.network;
     out.network_secret = crypto::SecretText(options_.secret);
-    if (!options_.address.empty()) out.ipv4 = address_;
+    if (!options_.address.empty()) out.addresses.ipv4 = address_;
+    if (!options_.address6.empty()) out.addresses.ipv6 = Prefix::parse(options_.address6).value();
     for (const char* listener : {"tcp://0.0.0.0:11010", "udp://0.0.0.0:11010"})
         out.listeners.push_back(tunnel::Url::parse(listener).value());
     for (const std::string& peer : options_.peers)

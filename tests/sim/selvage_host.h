@@ -19,6 +19,7 @@ namespace selvage::sim {
 struct SelvageOptions {
     std::string name;
     std::string address;  // virtual, with its network; empty: none
+    std::string address6 = {};
     bool tun = false;
     std::vector<std::string> peers;  // URLs
     std::string network = "n1";
