@@ -207,6 +207,16 @@ TEST(Proxy, LargeTransfersArriveWhole) {
     EXPECT_EQ(world.dialer.reached.at(kWeb)->received(), big);
 }
 
+TEST(Proxy, AGreetingThatEndsEarlyIsStillAnswered) {
+    ProxyWorld world;
+    auto client = world.call();
+    client->send(kHello);
+    client->finish();
+    EXPECT_EQ(client->received_hex(), "0500");
+    EXPECT_TRUE(client->ended());
+    EXPECT_TRUE(world.host->sessions().empty());
+}
+
 TEST(Proxy, AFailureOfOneSideEndsTheOther) {
     ProxyWorld world;
     auto client = world.call();

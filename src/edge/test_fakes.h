@@ -51,7 +51,7 @@ public:
         runtime_.run_ready();
     }
     void vanish() {
-        stream_->close();
+        stream_->reset();
         runtime_.run_ready();
     }
     // What came since the last call.

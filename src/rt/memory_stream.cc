@@ -34,7 +34,7 @@ public:
         std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Endpoint local, Endpoint remote
     )
         : in_(std::move(in)), out_(std::move(out)), local_(local), remote_(remote) {}
-    ~MemoryStream() override { end(); }
+    ~MemoryStream() override { end(false); }
 
     Task<Result<std::size_t>> read_some(MutableByteView buffer) override {
         const auto pipe = in_;
@@ -73,18 +73,21 @@ public:
         out_->finish();
         return {};
     }
-    void close() override { end(); }
+    void close() override { end(false); }
+    void reset() override { end(true); }
     Endpoint local() const override { return local_; }
     Endpoint remote() const override { return remote_; }
 
 private:
-    void end() {
+    void end(bool abruptly) {
         if (std::exchange(closed_, true)) return;
+        const bool unread = !in_->bytes.empty();
         in_->break_now();
-        if (!out_->finished) {
+        if (!out_->finished && (abruptly || unread)) {
+            out_->bytes.clear();
             out_->break_now();
         } else {
-            out_->changed.notify();
+            out_->finish();
         }
     }
 

@@ -205,11 +205,23 @@ TEST(MemoryStream, CarriesBytesWithBackPressureAndHalfClose) {
     EXPECT_EQ(runtime.run(read_to_end(*a)), "bye");
 }
 
-TEST(MemoryStream, AnEndThatGoesAwayIsSeenAsAReset) {
+TEST(MemoryStream, AnEndThatGoesAwayDeliversWhatItWrote) {
     VirtualRuntime runtime;
     auto [a, b] = make_stream_pair(runtime);
+    EXPECT_TRUE(runtime.run(a->write_all(as_view("last words"))));
     a.reset();
+    EXPECT_EQ(runtime.run(read_to_end(*b)), "last words");
+}
+
+TEST(MemoryStream, AnEndThatResetsOrLeavesDataUnreadIsSeenAsAReset) {
+    VirtualRuntime runtime;
+    auto [a, b] = make_stream_pair(runtime);
+    a->reset();
     EXPECT_EQ(runtime.run(read_to_end(*b)), "!connection reset");
+    auto [c, d] = make_stream_pair(runtime);
+    EXPECT_TRUE(runtime.run(d->write_all(as_view("nobody reads this"))));
+    c.reset();
+    EXPECT_EQ(runtime.run(read_to_end(*d)), "!connection reset");
 }
 
 Task<> use_loop(LoopRuntime& runtime, int& value) {

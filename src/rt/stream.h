@@ -14,7 +14,7 @@
 namespace selvage::rt {
 
 // One reader and one writer may be waiting at the same time, not two of a kind. Destroying a
-// stream ends it: gracefully when everything was written and shut down, abruptly otherwise.
+// stream closes it.
 class Stream {
 public:
     virtual ~Stream() = default;
@@ -25,9 +25,13 @@ public:
     virtual Task<Result<std::size_t>> write_some(ByteView bytes) = 0;
     // We have finished sending; the other side reads 0 after what was written. Reading goes on.
     virtual Result<> shutdown_write() = 0;
-    // Ends both directions now; waiting reads and writes fail with Errc::closed. Idempotent.
+    // Ends both directions on this side; waiting reads and writes fail with Errc::closed. What was
+    // written before still reaches the other side, and its end behind it. The other side sees a
+    // reset only when it had sent what nobody read here, or goes on sending. Idempotent.
     virtual void close() = 0;
-    // As close(), and the other side sees a reset where the transport has one.
+    // Ends both directions at once: what is under way is lost, and the other side sees a reset
+    // where the transport has one. For what went wrong in the middle, so that it cannot be mistaken
+    // for the end.
     virtual void reset() { close(); }
 
     virtual Endpoint local() const = 0;

@@ -41,6 +41,13 @@ def test_connect_carries_all_that_it_is_given_and_all_that_comes_back(pair):
     assert near.run_cli("connect", f"{far.ip}:7", stdin=text, timeout=20).stdout == text
 
 
+def test_connect_shows_what_a_service_said_before_it_gave_up(pair):
+    near, far, _ = pair
+    # The input ends inside a SOCKS greeting. The proxy has chosen its method by then, and ends.
+    done = near.run_cli("connect", f"{far.ip}:1080", stdin="\x05\x01\x00", timeout=20, check=False)
+    assert done.stdout.encode("latin-1") == b"\x05\x00", (done.stdout, done.stderr)
+
+
 def test_tables_are_for_people_and_json_is_for_programs(pair):
     near, far, _ = pair
     for words in (["status"], ["peers"], ["routes"], ["services"], ["sessions"]):

@@ -45,8 +45,10 @@ public:
     bool has_events() const { return !events_.empty(); }
 
     // TCP. read() and write() take what they can: 0 says "wait for an event, or look at status()".
-    // release() gives the connection up: it ends gracefully when shutdown_write() was called
-    // before, and with a reset otherwise. Each id from accept() and connect() must be released.
+    // release() gives the connection up. What was written still arrives, and the peer sees our end
+    // behind it, unless it had sent what nobody read: then it sees a reset at once (after
+    // shutdown_write(), only when it goes on sending). abort() resets in any case. Each id from
+    // accept() and connect() must be released.
     Result<ListenerId> tcp_listen(std::uint16_t port, const TcpListenOptions& options = {}) {
         return tcp_.listen(port, options);
     }

@@ -251,5 +251,17 @@ TEST(TcpPool, WithoutPacketsTheStackWaitsAndGoesOnLater) {
     s.at(100ms).sends(data(1000).seq(1).ack(1));
 }
 
+TEST(TcpTimestamp, OfASegmentWithAnImpossibleAckIsNotRemembered) {  // RFC 7323, 4.3; RFC 5961, 5
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection(syn().mss(1000).ts(100, 0));
+    s.at(1ms).receives(fin().seq(1).ack(9999).ts(200'000, 0));
+    s.sends(ack().seq(1).ack(1).ts(0, 100));
+    s.expect_state(TcpState::established);
+    // What the peer really sends is not taken for an old duplicate.
+    s.at(2ms).receives(data(100).seq(1).ack(1).ts(201, 0));
+    s.sends(ack().seq(1).ack(101).ts(0, 201));
+    s.expect_counted(&StackCounters::tcp_paws, 0);
+}
+
 }  // namespace
 }  // namespace selvage::netstack::testing

@@ -190,12 +190,56 @@ TEST(TcpAbort, SaysNothingBeforeThereIsAnAnswer) {
     s.sends(rst().seq(1));
 }
 
-TEST(TcpRelease, WithoutShutdownIsAReset) {
+TEST(TcpRelease, WithoutShutdownDeliversWhatWasWrittenAndThenTheEnd) {  // RFC 9293, 3.6
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection(syn().mss(1000));
+    s.writes(2);
+    s.sends(data(2).seq(1).ack(1));
+    s.releases();
+    s.sends(fin().seq(3).ack(1));
+    // The answer was lost: it goes again, although nobody holds the connection any more.
+    s.run_until_sent(1s);
+    s.sends(fin().seq(1).len(2).ack(1));
+    s.receives(fin().seq(1).ack(4));
+    s.sends(ack().seq(4).ack(2));
+    EXPECT_EQ(s.stack().counters().tcp_resets_out, 0u);
+}
+
+TEST(TcpRelease, WithUnreadDataIsAReset) {  // RFC 2525, section 2.17
     TcpScript s{{.listen = 22}};
     s.at(0ms).accepts_connection();
+    s.receives(data(10).seq(1).ack(1));
+    s.sends(ack().seq(1).ack(11));
+    s.releases();
+    s.sends(rst_ack().seq(1).ack(11));
+    EXPECT_EQ(s.stack().tcp_connection_count(), 0u);
+}
+
+TEST(TcpRelease, WithUnreadDataBehindAGapIsAReset) {
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection();
+    s.receives(data(10).seq(11).ack(1));
+    s.sends(ack().seq(1).ack(1));
     s.releases();
     s.sends(rst_ack().seq(1).ack(1));
     EXPECT_EQ(s.stack().tcp_connection_count(), 0u);
+}
+
+TEST(TcpRelease, DataThatComesWhenOnlyOurFinIsUnderWayIsReset) {  // RFC 9293, 3.10.7.4
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection();
+    s.releases();
+    s.sends(fin().seq(1).ack(1));
+    s.at(10ms).receives(data(10).seq(1).ack(1));
+    s.sends(rst().seq(1));
+    EXPECT_EQ(s.stack().tcp_connection_count(), 0u);
+}
+
+TEST(TcpReset, CarriesTimestampsWhereTheConnectionDoes) {  // RFC 7323, section 3.2
+    TcpScript s{{.listen = 22}};
+    s.at(0ms).accepts_connection(syn().mss(1000).ts(70, 0));
+    s.aborts();
+    s.sends(rst_ack().seq(1).ack(1).ts(0, 70));
 }
 
 TEST(TcpRelease, AfterShutdownStillDeliversWhatWasWritten) {

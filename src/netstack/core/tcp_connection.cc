@@ -218,6 +218,11 @@ void TcpConnection::abort(IpOutput& out, TimePoint now, CloseReason reason) {
     finish(reason);
 }
 
+bool TcpConnection::close_resets() const {
+    if (write_finished()) return false;
+    return !synchronized() || !receive_.empty() || !ahead_.empty();
+}
+
 void TcpConnection::release() {
     released_ = true;
     // Nobody will read it. What still arrives is thrown away while our own data is under way, so

@@ -96,6 +96,9 @@ public:
     void abort(IpOutput& out, TimePoint now, CloseReason reason = CloseReason::aborted);
     // Our address is gone; nothing can be said about it any more.
     void lose_address() { finish(CloseReason::unreachable); }
+    // Whether giving it up now means a reset: while it is being opened, and when received data was
+    // not read and our side had not been finished before (RFC 2525, section 2.17).
+    bool close_resets() const;
     // Nobody reads or writes any more. Precondition: shutdown_write() was called or it is closed.
     void release();
     void set_no_delay(bool on) { options_.no_delay = on; }

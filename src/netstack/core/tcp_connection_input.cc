@@ -32,7 +32,6 @@ TcpConnection::Reply TcpConnection::on_segment(const TcpSegment& segment, TimePo
         s.seq += 1;
     }
     if (!passes_timestamp_check(s, now) || !passes_window_check(s, now)) return Reply::none;
-    if (!s.has(kRst)) note_timestamp(s, now);
     if (s.has(kRst)) {
         on_reset(s, now);
         return Reply::none;
@@ -52,6 +51,7 @@ TcpConnection::Reply TcpConnection::on_segment(const TcpSegment& segment, TimePo
         window_ack_ = s.ack;
     }
     if (!process_ack(s, now)) return Reply::none;
+    note_timestamp(s, now);
     last_heard_ = now;
     keep_alive_unanswered_ = 0;
     if (state_ == TcpState::closed) return Reply::none;
@@ -117,7 +117,8 @@ bool TcpConnection::passes_timestamp_check(const TcpSegment& s, TimePoint now) {
 }
 
 // RFC 7323, section 4.3: only a segment that covers what we last acknowledged sets the echo, so
-// that delayed ACKs echo the oldest. After the window check, or anybody could set it.
+// that delayed ACKs echo the oldest. After the checks of window and acknowledgement, or somebody
+// who guesses could set it and have what the peer sends dropped.
 void TcpConnection::note_timestamp(const TcpSegment& s, TimePoint now) {
     if (!timestamps_on_ || !s.options.timestamps) return;
     if (!s.seq.at_or_before(last_ack_sent_)) return;

@@ -147,7 +147,11 @@ void TcpLayer::abort(TcpId id) {
 void TcpLayer::release(TcpId id) {
     Entry* e = entry(id);
     if (e == nullptr) return;
-    if (!e->connection.write_finished()) e->connection.abort(output_, now_);
+    if (e->connection.close_resets()) {
+        e->connection.abort(output_, now_);
+    } else {
+        e->connection.shutdown_write();
+    }
     e->connection.release();
     touch(id, *e);
     settle(id);

@@ -177,10 +177,30 @@ TEST_F(OverlaySocketsTest, AStreamThatIsDestroyedAfterShutdownStillDeliversItsDa
     EXPECT_EQ(runtime.run(read_text(*client)).size(), 100'000u);
 }
 
-TEST_F(OverlaySocketsTest, AStreamThatIsDestroyedWithoutShutdownResetsThePeer) {
+TEST_F(OverlaySocketsTest, AStreamThatIsDestroyedWithoutShutdownStillDeliversItsData) {
     auto acceptor = listen(7);
     auto [client, server] = connect(*acceptor);
+    EXPECT_TRUE(runtime.run(server->write_all(as_view("last words"))));
     server.reset();
+    EXPECT_EQ(runtime.run(read_text(*client)), "last words");
+}
+
+TEST_F(OverlaySocketsTest, AStreamThatIsDestroyedWithUnreadDataResetsThePeer) {
+    auto acceptor = listen(7);
+    auto [client, server] = connect(*acceptor);
+    EXPECT_TRUE(runtime.run(client->write_all(as_view("nobody reads this"))));
+    runtime.run_for(1s);
+    server.reset();
+    std::array<std::uint8_t, 10> buffer;
+    auto got = runtime.run(client->read_some(buffer));
+    ASSERT_FALSE(got);
+    EXPECT_TRUE(got.error().is(Errc::reset));
+}
+
+TEST_F(OverlaySocketsTest, AStreamThatIsResetLosesWhatIsUnderWay) {
+    auto acceptor = listen(7);
+    auto [client, server] = connect(*acceptor);
+    server->reset();
     std::array<std::uint8_t, 10> buffer;
     auto got = runtime.run(client->read_some(buffer));
     ASSERT_FALSE(got);
