@@ -156,6 +156,12 @@ TEST(Config, SyntaxErrorsHaveAPlace) {
     );
 }
 
+TEST(Config, AHeaderThatIsNoKeyIsASyntaxError) {
+    for (const char* text : {"[!", "[!\x0f\t", "[[!]]", "[ \"", "[", "[a.!]"}) {
+        EXPECT_FALSE(parse_toml(text, "node.toml").problems.empty()) << text;
+    }
+}
+
 TEST(Config, SecretsAreNotRepeatedInMistakes) {
     const std::string text =
         "[network_identity]\nnetwork_name = 5\nnetwork_secret = [\"hunter2\"]\n"

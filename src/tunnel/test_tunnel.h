@@ -56,11 +56,16 @@ public:
 
 private:
     void deliver() {
+        std::vector<packet::PacketBuf> packets = std::exchange(inbox_, {});
+        stats_.rx_packets += packets.size();
         packet::PacketBatch batch(runtime_.now());
-        for (packet::PacketBuf& packet : inbox_)
+        for (packet::PacketBuf& packet : packets) {
+            if (batch.full()) pass_on(std::exchange(batch, packet::PacketBatch(runtime_.now())));
             batch.push(std::move(packet));
-        inbox_.clear();
-        stats_.rx_packets += batch.size();
+        }
+        pass_on(std::move(batch));
+    }
+    void pass_on(packet::PacketBatch&& batch) {
         if (sink_ != nullptr) sink_->on_packets(std::move(batch));
     }
     void finish(Error reason) {
