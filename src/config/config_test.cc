@@ -196,7 +196,11 @@ TEST(Config, EveryKeyOfTheReferenceIsServedRefusedOrHarmless) {
     EXPECT_NE(mistakes("[flags]\ndata_compress_algo = true\n"), "");
     EXPECT_EQ(mistakes("[flags]\nforeignRelayBpsLimit = \"18446744073709551615\"\n"), "");
     EXPECT_EQ(mistakes("[flags]\nrelay_network_whitelist = \"*\"\n"), "");
-    EXPECT_NE(mistakes("[flags]\nrelay_network_whitelist = \"home\"\n"), "");
+    EXPECT_EQ(mistakes("[flags]\nrelay_network_whitelist = \"home\"\n"), "");
+    EXPECT_NE(mistakes("[flags]\nrelay_network_whitelist = 1\n"), "");
+    EXPECT_NE(mistakes("[flags]\nforeign_relay_bps_limit = -1\n"), "");
+    EXPECT_NE(mistakes("[flags]\nforeign_relay_bps_limit = \"much\"\n"), "");
+    EXPECT_NE(mistakes("[flags]\nprivate_mode = \"yes\"\n"), "");
     for (const DocumentRule& rule : document_rules()) {
         const std::string key(rule.key);
         EXPECT_NE(mistakes(key + " = true\n"), "") << key;

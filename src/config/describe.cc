@@ -75,12 +75,17 @@ std::string describe(const NodeOptions& options) {
     out += fmt::format(
         "\n[flags]\nno_tun = {}\ndev_name = {}\nmtu = {}\nenable_encryption = {}\n"
         "encryption_algorithm = {}\nenable_ipv6 = {}\nlatency_first = {}\n"
-        "data_compress_algo = {}\ndisable_relay_data = {}\n",
+        "data_compress_algo = {}\ndisable_relay_data = {}\nrelay_network_whitelist = {}\n"
+        "relay_all_peer_rpc = {}\nprivate_mode = {}\n",
         options.no_tun, quoted(options.dev_name), options.mtu, options.enable_encryption,
         quoted(crypto::cipher_name(options.encryption_algorithm)), options.enable_ipv6,
         options.latency_first, quoted(options.compress_data ? "Zstd" : "None"),
-        options.disable_relay_data
+        options.disable_relay_data, quoted(options.relay_network_whitelist),
+        options.relay_all_peer_rpc, options.private_mode
     );
+    if (options.foreign_relay_bps_limit) {
+        out += fmt::format("foreign_relay_bps_limit = {}\n", *options.foreign_relay_bps_limit);
+    }
     for (const edge::ServiceOptions& service : options.services)
         describe_service(service, out);
     return out;

@@ -50,6 +50,17 @@ constexpr KeySpec kKeys[] = {
      "Compress the packets that this node sends.", "\"Zstd\""},
     {"flags.disable_relay_data", "true or false", "false", kRestart,
      "Carry no packets between other nodes.", "true"},
+    {"flags.relay_network_whitelist", "patterns separated by spaces", "\"*\"", kRestart,
+     "Other networks whose packets this node carries as a shared server; `*` stands for any text, "
+     "`?` for one character. If it does not name our own network, its members avoid us as a relay.",
+     "\"home-* friends\""},
+    {"flags.relay_all_peer_rpc", "true or false", "false", kRestart,
+     "Admit every other network for calls, so that its members find each other; their packets are "
+     "carried only if the whitelist names the network.",
+     "true"},
+    {"flags.private_mode", "true or false", "false", kRestart, "Admit no other network.", "true"},
+    {"flags.foreign_relay_bps_limit", "number of bytes a second", "none", kRestart,
+     "What is carried at most for each other network.", "125000"},
 
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},

@@ -39,6 +39,13 @@ struct NodeOptions {
     bool compress_data = false;       // what we send, with zstd; both sides may differ
     bool disable_relay_data = false;  // carry no packets of others; RPC is relayed in any case
 
+    // As a shared server for other networks. The patterns name those whose packets are carried; if
+    // they do not name our own network, its members are told to avoid us as a relay.
+    std::string relay_network_whitelist = "*";
+    bool relay_all_peer_rpc = false;  // calls of all other networks, whatever the patterns say
+    bool private_mode = false;        // no other network at all
+    std::optional<std::uint64_t> foreign_relay_bps_limit;  // bytes a second of each network
+
     // The management channel on TCP; none: only the unix socket.
     std::optional<Endpoint> rpc_portal;
     std::string management_socket;  // path; empty: the instance's default

@@ -2,6 +2,8 @@
 #include "config/read_options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 #include "base/log.h"
 #include "config/reference_keys.h"
@@ -12,6 +14,7 @@ namespace {
 constexpr std::size_t kHostnameMax = 32;    // characters; what the reference cuts to
 constexpr std::size_t kDeviceNameMax = 15;  // the kernel's limit
 constexpr std::size_t kNetworkNameMax = 255;
+constexpr std::size_t kWhitelistMax = 16 * 1024;
 constexpr std::size_t kInstanceNameMax = 64;
 // IPv4 needs 576; a buffer block has room for 1,500 and every header around it.
 constexpr std::int64_t kMtuLeast = 576;
@@ -108,6 +111,34 @@ void read_compression(OptionReader& in, NodeOptions& options) {
     options.compress_data = listed("Zstd|zstd|2", name);
 }
 
+// What we do for other networks.
+void read_foreign(OptionReader& in, NodeOptions& options) {
+    if (const OptionValue* value = in.take("relay_network_whitelist")) {
+        const auto* text = value->get<std::string>();
+        if (text == nullptr || text->size() > kWhitelistMax) {
+            in.problem(
+                "relay_network_whitelist", "must be text: patterns of names, separated by spaces"
+            );
+        } else {
+            options.relay_network_whitelist = *text;
+        }
+    }
+    options.relay_all_peer_rpc = in.boolean("relay_all_peer_rpc", options.relay_all_peer_rpc);
+    options.private_mode = in.boolean("private_mode", options.private_mode);
+    const OptionValue* value = in.take("foreign_relay_bps_limit");
+    if (value == nullptr) return;
+    // The reference's "no limit" does not fit into TOML's integers, so it may be in quotes.
+    const auto* text = value->get<std::string>();
+    const std::string digits = text == nullptr ? value_text(*value) : *text;
+    std::uint64_t limit = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), limit);
+    if (error != std::errc() || end != digits.data() + digits.size() || digits.empty()) {
+        in.problem("foreign_relay_bps_limit", "must be a number of bytes a second");
+    } else if (limit != std::numeric_limits<std::uint64_t>::max()) {
+        options.foreign_relay_bps_limit = limit;
+    }
+}
+
 void read_flags(
     const OptionTable& table, const SourcePos& at, NodeOptions& options,
     std::vector<OptionProblem>& problems
@@ -126,6 +157,7 @@ void read_flags(
     options.latency_first = in.boolean("latency_first", options.latency_first);
     options.disable_relay_data = in.boolean("disable_relay_data", options.disable_relay_data);
     read_compression(in, options);
+    read_foreign(in, options);
     const std::string cipher = in.text("encryption_algorithm", "aes-gcm");
     if (auto algorithm = crypto::cipher_from_name(cipher)) {
         options.encryption_algorithm = *algorithm;

@@ -2,6 +2,7 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/claim_table.h"
 #include "dataplane/relay_checks.h"
+#include "packet/foreign_packet.h"
 #include "packet/ip_headers.h"
 
 namespace selvage::dataplane {
@@ -99,13 +100,14 @@ TEST(ForeignPacket, IsSoundOnlyWhenEveryLengthIs) {
                             "8a1300000800010003000000616263"
     )
                             .value();
-    EXPECT_TRUE(is_sound_foreign_packet(sound));
-    EXPECT_FALSE(is_sound_foreign_packet(ByteView(sound).first(9)));
-    EXPECT_FALSE(is_sound_foreign_packet(ByteView(sound).first(29))) << "half an inner header";
+    EXPECT_TRUE(packet::parse_foreign_packet(sound).has_value());
+    EXPECT_FALSE(packet::parse_foreign_packet(ByteView(sound).first(9)).has_value());
+    EXPECT_FALSE(packet::parse_foreign_packet(ByteView(sound).first(29)).has_value())
+        << "half an inner header";
     const auto changed = [&sound](std::size_t at, std::uint8_t value) {
         Bytes bytes = sound;
         bytes[at] = value;
-        return is_sound_foreign_packet(bytes);
+        return packet::parse_foreign_packet(bytes).has_value();
     };
     EXPECT_FALSE(changed(0, 0xff)) << "header_len beyond the payload";
     EXPECT_FALSE(changed(0, 0x0d)) << "header_len in the name";

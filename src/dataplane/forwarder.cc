@@ -5,6 +5,7 @@
 #include <array>
 
 #include "dataplane/relay_checks.h"
+#include "packet/foreign_packet.h"
 #include "packet/ip_headers.h"
 
 namespace selvage::dataplane {
@@ -66,7 +67,7 @@ std::optional<DropReason> Forwarder::on_peer_packet(PacketBuf& packet, Outbox& o
     if (header == nullptr) return DropReason::malformed_header;
     // Checked whatever its address: stock nodes end on a malformed one even as relays.
     if (header->packet_type() == PacketType::foreign_network &&
-        !is_sound_foreign_packet(packet.bytes().subspan(sizeof(PeerHeader)))) {
+        !packet::parse_foreign_packet(packet.bytes().subspan(sizeof(PeerHeader)))) {
         return DropReason::malformed_foreign;
     }
     if (header->to() != options_.my_id) return relay(packet, out);
@@ -93,7 +94,8 @@ std::optional<DropReason> Forwarder::deliver(PacketBuf& packet, Outbox& out) {
     const auto* header = packet.header<PeerHeader>();
     switch (header->packet_type()) {
         case PacketType::foreign_network:
-            return DropReason::foreign_unsupported;
+            if (foreign_ == nullptr) return DropReason::foreign_unknown;
+            return foreign_->on_foreign_packet(std::move(packet));
         case PacketType::data_kcp_modified:
         case PacketType::data_quic_modified:
             return DropReason::local_only_type;
@@ -345,6 +347,19 @@ void Forwarder::send_rpc(PeerId to, PacketType type, PacketBuf&& message) {
     }
     if (const auto drop = emit(message, out)) drops_.add(*drop);
     flush(out);
+}
+
+std::optional<DropReason> Forwarder::send_foreign(PeerId from, PeerId server, PacketBuf&& wrapped) {
+    Outbox out(runtime_.now());
+    const auto size = static_cast<std::uint32_t>(wrapped.size());
+    auto* header = wrapped.push_front<PeerHeader>();
+    header->from_peer = from.raw();
+    header->to_peer = server.raw();
+    header->type = static_cast<std::uint8_t>(PacketType::foreign_network);
+    header->payload_len = size;
+    const auto drop = emit(wrapped, out);
+    flush(out);
+    return drop;
 }
 
 std::optional<PeerId> Forwarder::next_hop(const PeerHeader& header) const {

@@ -47,6 +47,8 @@ public:
 
     // Before the first packet; each outlives the Forwarder.
     void attach(StackPort& stack, NicPort& nic, ControlSink& control);
+    // Without it packets of other networks are dropped. Outlives the Forwarder.
+    void attach_foreign(ForeignSink& foreign) { foreign_ = &foreign; }
     void set_routes(std::shared_ptr<const route::RouteTable> routes) {
         routes_ = std::move(routes);
     }
@@ -62,6 +64,9 @@ public:
     void from_stack(packet::PacketBatch&& batch);
     // An RPC message to any node of the mesh, ourselves included.
     void send_rpc(PeerId to, packet::PacketType type, packet::PacketBuf&& message);
+    // A wrapped packet of another network to the server that hosts it as well; `from` is our id in
+    // that network.
+    std::optional<DropReason> send_foreign(PeerId from, PeerId server, packet::PacketBuf&& wrapped);
     // Once a second: lets flows age.
     void sweep();
 
@@ -117,6 +122,7 @@ private:
     StackPort* stack_ = nullptr;
     NicPort* nic_ = nullptr;
     ControlSink* control_ = nullptr;
+    ForeignSink* foreign_ = nullptr;
     std::shared_ptr<const route::RouteTable> routes_;
     struct {
         PeerId peer;

@@ -1,8 +1,11 @@
 // The neighbours of the Forwarder: who takes what it delivers. The modules above implement them.
 #pragma once
 
+#include <optional>
+
 #include "base/ids.h"
 #include "base/ip.h"
+#include "dataplane/verdict.h"
 #include "packet/packet_buf.h"
 #include "packet/peer_header.h"
 
@@ -39,6 +42,13 @@ class ControlSink {
 public:
     virtual ~ControlSink() = default;
     virtual void on_rpc_packet(PeerId from, packet::PacketType type, ByteView payload) = 0;
+};
+
+// Packets of type 10 for this node, sound, header in front: those of networks that it hosts.
+class ForeignSink {
+public:
+    virtual ~ForeignSink() = default;
+    virtual std::optional<DropReason> on_foreign_packet(packet::PacketBuf&& packet) = 0;
 };
 
 }  // namespace selvage::dataplane

@@ -1,6 +1,7 @@
 // What relays look at.
 #include "dataplane/relay_checks.h"
 
+#include "packet/foreign_packet.h"
 #include "packet/ip_headers.h"
 #include "packet/peer_header.h"
 
@@ -11,29 +12,10 @@ using packet::PeerHeader;
 
 namespace {
 
-struct ForeignHeader {
-    le16 header_len;
-    le32 to_peer;
-    le16 name_offset;
-    le16 name_len;
-};
-static_assert(sizeof(ForeignHeader) == 10 && WireStruct<ForeignHeader>);
-
 // Stock nodes read this much of a KcpSource before they look at its length.
 constexpr std::size_t kKcpWrapperBytes = 14;
 
 }  // namespace
-
-bool is_sound_foreign_packet(ByteView payload) {
-    Reader in(payload);
-    ForeignHeader header;
-    ByteView name;
-    if (!in.read(header)) return false;
-    if (header.name_offset != sizeof(header)) return false;
-    if (header.header_len != sizeof(header) + header.name_len) return false;
-    if (!in.read_bytes(header.name_len, name)) return false;
-    return is_utf8(name) && in.left() >= sizeof(PeerHeader);
-}
 
 namespace {
 
@@ -57,12 +39,14 @@ bool is_data(PacketType type) {
 bool is_relay_data(const packet::PacketBuf& packet) {
     const auto* header = packet.header<PeerHeader>();
     if (header->packet_type() != PacketType::foreign_network) return is_data(header->packet_type());
-    Reader in(packet.bytes().subspan(sizeof(PeerHeader)));
-    ForeignHeader outer;
-    ByteView name;
+    const auto wrapped = packet::parse_foreign_packet(packet.bytes().subspan(sizeof(PeerHeader)));
     PeerHeader inner;
-    if (!in.read(outer) || !in.read_bytes(outer.name_len, name) || !in.read(inner)) return true;
+    if (!wrapped || !Reader(wrapped->inner).read(inner)) return true;
     return is_data(inner.packet_type());
+}
+
+bool belongs_to_a_connection(PacketType type) {
+    return type == PacketType::handshake || type == PacketType::ping || type == PacketType::pong;
 }
 
 bool would_harm_stock_node(const packet::PacketBuf& packet) {

@@ -10,12 +10,9 @@
 #include "base/bytes.h"
 #include "dataplane/flow_table.h"
 #include "packet/packet_buf.h"
+#include "packet/peer_header.h"
 
 namespace selvage::dataplane {
-
-// Whether the payload of a foreign-network packet (1-link.md section 1.7) is what it claims:
-// lengths within the payload, the name UTF-8 and in its place, a whole inner header.
-bool is_sound_foreign_packet(ByteView payload);
 
 // A clear packet, header in front, that must not be relayed: a KcpSource too short for its own
 // header, or data whose IP version is neither 4 nor 6.
@@ -24,6 +21,10 @@ bool would_harm_stock_node(const packet::PacketBuf& packet);
 // What a node that carries no data of others refuses: the data types, and a foreign-network packet
 // (a sound one, see above) around one of them. Source: 2-control.md section 0.
 bool is_relay_data(const packet::PacketBuf& packet);
+
+// Types that are spoken on one connection only. A stock node answers, or ends on, a pong whatever
+// way it came, so none that was wrapped may reach a connection of ours.
+bool belongs_to_a_connection(packet::PacketType type);
 
 // The flow, seen from us, of the packet that an ICMP error quotes; nothing when it is not an
 // error or quotes something without ports.

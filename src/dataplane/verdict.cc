@@ -15,9 +15,12 @@ const DropReasonInfo& describe(DropReason reason) {
          "a clear packet for another node that would stop or disable a stock "
          "node"},
         {"hop_limit", "a packet for another node that has passed too many relays"},
-        {"relay_disabled", "a data packet for another node while `disable_relay_data` is set"},
+        {"relay_disabled",
+         "a data packet for another node while `disable_relay_data` is set, or in a network of "
+         "which only calls are relayed"},
+        {"relay_rate", "a data packet of another network beyond `foreign_relay_bps_limit`"},
         {"no_next_hop", "a packet for a node to which no path is known"},
-        {"foreign_unsupported", "a packet of a foreign network, which this node does not serve"},
+        {"foreign_unknown", "a packet of another network that this node does not host"},
         {"local_only_type", "a packet of a type that never leaves a node"},
         {"unknown_type", "a packet for us of a type that we do not handle"},
         {"bad_seal", "decryption failed: changed on the way, or another key or algorithm"},

@@ -127,6 +127,63 @@ constexpr CounterInfo kRefused{
     "reason"
 };
 
+constexpr CounterInfo kHosted{
+    "foreign", "networks", kGauge, "networks", "other networks hosted now", ""
+};
+using Foreign = dataplane::ForeignCounters;
+constexpr Row<Foreign> kForeign[] = {
+    {{"foreign", "forwarded_packets", kCounter, "packets",
+      "packets carried between members of other networks", ""},
+     &Foreign::forwarded_packets},
+    {{"foreign", "forwarded_bytes", kCounter, "bytes", "bytes of these, headers included", ""},
+     &Foreign::forwarded_bytes},
+    {{"foreign", "wrapped_packets", kCounter, "packets",
+      "packets of other networks sent to another server of theirs", ""},
+     &Foreign::wrapped_packets},
+    {{"foreign", "unwrapped_packets", kCounter, "packets",
+      "packets of other networks that came from another server of theirs", ""},
+     &Foreign::unwrapped_packets},
+    {{"foreign", "rpc_rx_packets", kCounter, "packets",
+      "packets of calls taken in from members of other networks", ""},
+     &Foreign::rpc_rx_packets},
+    {{"foreign", "rpc_tx_packets", kCounter, "packets",
+      "packets of calls sent to members of other networks", ""},
+     &Foreign::rpc_tx_packets},
+};
+static_assert(describes_all(kForeign));
+
+using Strangers = ForeignRefusals;
+constexpr Row<Strangers> kStrangers[] = {
+    {{"foreign", "refused_private_mode", kCounter, "handshakes",
+      "clients of other networks refused: private mode", ""},
+     &Strangers::private_mode},
+    {{"foreign", "refused_not_listed", kCounter, "handshakes",
+      "clients of other networks refused: not in the whitelist", ""},
+     &Strangers::not_listed},
+    {{"foreign", "refused_no_secret", kCounter, "handshakes",
+      "clients of other networks refused: they showed no secret", ""},
+     &Strangers::no_secret},
+    {{"foreign", "refused_other_secret", kCounter, "handshakes",
+      "clients of other networks refused: another secret than the first client's", ""},
+     &Strangers::other_secret},
+    {{"foreign", "refused_limit", kCounter, "handshakes",
+      "clients of other networks refused: too many networks, clients or connections", ""},
+     &Strangers::limit},
+    {{"foreign", "refused_other", kCounter, "handshakes",
+      "clients of other networks refused: our own peer id, or we were stopping", ""},
+     &Strangers::other},
+};
+static_assert(describes_all(kStrangers));
+
+constexpr CounterInfo kForeignDropped{
+    "foreign_dropped",
+    "",
+    kCounter,
+    "packets",
+    "packets of other networks that were not carried, by reason",
+    "reason"
+};
+
 using Service = edge::ServiceCounters;
 constexpr Row<Service> kServices[] = {
     {{"service", "accepted", kCounter, "connections", "connections served", "service"},
@@ -181,11 +238,11 @@ private:
     std::vector<CounterSample> all_;
 };
 
-void add_drops(const dataplane::DropCounters& drops, Samples& out) {
+void add_drops(const CounterInfo& counter, const dataplane::DropCounters& drops, Samples& out) {
     for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
         const auto reason = static_cast<dataplane::DropReason>(i);
         const dataplane::DropReasonInfo& info = dataplane::describe(reason);
-        out.add(kDropped, drops[reason], info.name, info.meaning);
+        out.add(counter, drops[reason], info.name, info.meaning);
     }
 }
 
@@ -239,12 +296,16 @@ std::vector<CounterSample> collect_counters(Node& node) {
     Samples out;
     out.add_all(kTraffic, node.forwarder().traffic());
     out.add(kLiveFlows, node.forwarder().flows().size());
-    add_drops(node.forwarder().drops(), out);
+    add_drops(kDropped, node.forwarder().drops(), out);
     out.add_all(kPeers, node.peers().counters());
     add_tunnels(node.peers(), out);
     out.add_all(kRpc, node.rpc().stats());
     out.add_all(kPieces, node.rpc().stats().pieces);
     add_refusals(node.routes().core().links().refusals(), out);
+    out.add(kHosted, node.foreign_networks().size());
+    out.add_all(kForeign, node.foreign_networks().counters());
+    out.add_all(kStrangers, node.foreign_networks().refusals());
+    add_drops(kForeignDropped, node.foreign_networks().drops(), out);
     add_services(node.services(), out);
     out.add_all(kStack, node.stack().counters());
     return out.take();

@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include "base/log.h"
+#include "base/wildcard.h"
 #include "node/plumbing.h"
 
 namespace selvage::node {
@@ -70,7 +71,25 @@ route::RouteOptions route_options(
     out.own.ipv4 = options.addresses.ipv4;
     out.own.ipv6 = options.addresses.ipv6;
     out.own.instance = instance;
-    out.own.relays_data = !options.disable_relay_data;
+    // As stock nodes do: who does not name its own network there would rather not relay for it.
+    out.own.relays_data =
+        !options.disable_relay_data &&
+        matches_wildcard_list(options.relay_network_whitelist, options.network_name);
+    return out;
+}
+
+ForeignNetworksOptions foreign_options(
+    const config::NodeOptions& options, const std::string& name, bool relays_data
+) {
+    ForeignNetworksOptions out;
+    out.network_name = options.network_name;
+    out.network_digest = crypto::network_digest(options.network_name, options.network_secret);
+    out.host_name = name;
+    out.whitelist = options.relay_network_whitelist;
+    out.relay_all_peer_rpc = options.relay_all_peer_rpc;
+    out.private_mode = options.private_mode;
+    out.relays_data = relays_data;
+    out.bytes_per_second = options.foreign_relay_bps_limit;
     return out;
 }
 
@@ -117,6 +136,10 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
           environment_.runtime, rpc_, rpc_services_,
           route_options(options_, my_id_, instance_id_, host_name_), log_.child("route")
       ),
+      foreign_(
+          foreign_options(options_, host_name_, routes_.core().links().options().own.relays_data),
+          environment_, routes_, forwarder_, log_.child("foreign")
+      ),
       stack_(stack_options(), environment_.pool, {draw_key(environment_), draw_key(environment_)}),
       stack_plumbing_(std::make_unique<StackPlumbing>(*this)),
       overlay_(environment_.runtime, stack_, *stack_plumbing_),
@@ -150,7 +173,10 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .terminals = shells_ ? &*shells_ : nullptr},
           options_.services
       ),
-      scope_(environment_.runtime, log_) {}
+      scope_(environment_.runtime, log_) {
+    peers_.set_foreign_desk(foreign_);
+    forwarder_.attach_foreign(foreign_);
+}
 
 Node::~Node() = default;
 

@@ -18,6 +18,7 @@
 #include "netstack/core/stack.h"
 #include "netstack/sockets/overlay_sockets.h"
 #include "node/environment.h"
+#include "node/foreign_networks.h"
 #include "node/own_addresses.h"
 #include "node/service_ports.h"
 #include "peer/peer_table.h"
@@ -62,6 +63,7 @@ public:
     const edge::NodeView& view() const { return view_; }
     connect::Connectors& connectors() { return connectors_; }
     connect::Listeners& listeners() { return listeners_; }
+    ForeignNetworks& foreign_networks() { return foreign_; }
 
 private:
     // Join modules that do not know each other.
@@ -95,6 +97,7 @@ private:
     rpc::ServiceTable rpc_services_;
     rpc::RpcEndpoint rpc_;
     route::RouteService routes_;
+    ForeignNetworks foreign_;
     netstack::Stack stack_;
     std::unique_ptr<StackPlumbing> stack_plumbing_;
     netstack::OverlaySockets overlay_;

@@ -18,6 +18,8 @@ rt::Task<Result<>> Node::start() {
     if (auto opened = open_device(); !opened) co_return opened;
     // Routes: from now on we have a table, with only ourselves in it.
     routes_.start();
+    // Other networks that we serve, as soon as their clients come.
+    foreign_.start();
     // Connections: accept, then dial.
     if (auto listening = listeners_.start(); !listening) co_return listening;
     connectors_.start();
@@ -42,6 +44,7 @@ rt::Task<> Node::stop() {
     co_await services_.stop();
     co_await connectors_.close();
     co_await listeners_.close();
+    co_await foreign_.stop();
     co_await routes_.stop();
     co_await rpc_.close();
     co_await peers_.close();

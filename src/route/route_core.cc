@@ -125,8 +125,10 @@ void RouteCore::set_latencies(EdgeLatencies latencies) {
     rebuild();
 }
 
-void RouteCore::set_hosted(const std::vector<HostedNetwork>& networks, Moment moment) {
-    if (links_.set_hosted(networks, moment.now, moment.wall)) ++news_;
+bool RouteCore::set_hosted(const std::vector<HostedNetwork>& networks, Moment moment) {
+    const bool changed = links_.set_hosted(networks, moment.now, moment.wall);
+    if (changed) ++news_;
+    return changed;
 }
 
 void RouteCore::tick(Moment moment) {

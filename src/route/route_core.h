@@ -77,7 +77,7 @@ public:
     void set_own(OwnNode own, Moment moment);
     void set_latencies(EdgeLatencies latencies);
     // The networks that we host as a shared server, each with its members.
-    void set_hosted(const std::vector<HostedNetwork>& networks, Moment moment);
+    bool set_hosted(const std::vector<HostedNetwork>& networks, Moment moment);
 
     // Every second.
     void tick(Moment moment);

@@ -83,9 +83,10 @@ void RouteService::neighbour_latency(PeerId peer, Duration latency) {
     if (core_.neighbours().contains(peer)) latencies_[peer] = latency;
 }
 
-void RouteService::set_hosted(const std::vector<HostedNetwork>& networks) {
-    core_.set_hosted(networks, moment());
+bool RouteService::set_hosted(const std::vector<HostedNetwork>& networks) {
+    const bool changed = core_.set_hosted(networks, moment());
     after_change();
+    return changed;
 }
 
 void RouteService::set_own(OwnNode own) {

@@ -44,8 +44,8 @@ public:
     void neighbour_up(PeerId peer, NeighbourInfo info = {});
     void neighbour_down(PeerId peer);
     void neighbour_latency(PeerId peer, Duration latency);
-    // The networks that we host for others, from now on.
-    void set_hosted(const std::vector<HostedNetwork>& networks);
+    // The networks that we host for others, from now on. Whether anything changed.
+    bool set_hosted(const std::vector<HostedNetwork>& networks);
     // What we tell about ourselves, and what we tell from now on.
     const OwnNode& own() const { return core_.links().options().own; }
     void set_own(OwnNode own);

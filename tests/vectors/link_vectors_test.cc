@@ -1,8 +1,8 @@
 // The link layer's vectors: keys, ciphers, compression, headers of packets that relays touch.
 #include "crypto/cipher.h"
 #include "crypto/keys.h"
-#include "dataplane/relay_checks.h"
 #include "packet/compress.h"
+#include "packet/foreign_packet.h"
 #include "packet/packet_buf.h"
 #include "packet/peer_header.h"
 #include "peer_rpc.pb.h"
@@ -190,13 +190,22 @@ TEST(HandshakeVectors, ParseAndBuildToTheSameBytes) {
     }
 }
 
-TEST(ForeignNetworkVectors, TheOuterHeaderIsAPeerHeaderAndThePayloadIsSound) {
+TEST(ForeignNetworkVectors, AreReadAndWrappedAgainToTheSameBytes) {
     for (const Json& vector : load_vectors("link/foreign_network.json")) {
         SCOPED_TRACE(vector["name"].get<std::string>());
         const Bytes wire = peer_packets(vector).front();
         expect_header(vector["decoded"], header_of(wire));
         EXPECT_FALSE(packet::is_control(header_of(wire).packet_type()));
-        EXPECT_TRUE(dataplane::is_sound_foreign_packet(ByteView(wire).subspan(16)));
+        const auto parsed = packet::parse_foreign_packet(ByteView(wire).subspan(16));
+        ASSERT_TRUE(parsed);
+        const Json& want = vector["decoded"]["foreign"];
+        EXPECT_EQ(parsed->to.raw(), want["dst_peer_id"].get<std::uint32_t>());
+        EXPECT_EQ(parsed->network_name, want["network_name"].get<std::string>());
+        packet::PacketPool pool;
+        const auto again = packet::wrap_foreign_packet(
+            pool, parsed->to, parsed->network_name, pool.copy(parsed->inner)
+        );
+        EXPECT_EQ(to_hex(again.bytes()), to_hex(ByteView(wire).subspan(16)));
     }
 }
 
@@ -243,7 +252,7 @@ TEST(RefusedVectors, SealedCompressedAndForeignPayloadsThatAreNone) {
             EXPECT_FALSE(compressor.expand(payload, payload.size(), room).has_value());
             ++seen;
         } else if (name.starts_with("ForeignNetworkPacket")) {
-            EXPECT_FALSE(dataplane::is_sound_foreign_packet(payload));
+            EXPECT_FALSE(packet::parse_foreign_packet(payload).has_value());
             ++seen;
         } else if (name == "RpcReq not protobuf") {
             EXPECT_FALSE(rpc::parse_piece(payload).has_value());
