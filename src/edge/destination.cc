@@ -120,6 +120,11 @@ Error denied(const Destination& to, std::string_view reason) {
 
 }  // namespace
 
+std::string Destination::to_string() const {
+    if (name.empty()) return Endpoint{address, port}.to_string();
+    return fmt::format("{}:{}", name, port);
+}
+
 Result<PortRange> PortRange::parse(std::string_view text) {
     const auto number = [](std::string_view part) -> std::optional<std::uint16_t> {
         std::uint16_t value = 0;

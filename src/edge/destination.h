@@ -46,12 +46,16 @@ struct Destination {
     std::string name;
     IpAddress address;
     std::uint16_t port = 0;
+
+    std::string to_string() const;  // "example.com:443"
 };
 
 class DestinationPolicy {
 public:
     DestinationPolicy(std::vector<DestinationRule> rules, const NodeView& node)
         : rules_(std::move(rules)), node_(node) {}
+
+    void set_rules(std::vector<DestinationRule> rules) { rules_ = std::move(rules); }
 
     // Whether it makes sense to resolve the name: false only if every address would be refused.
     Result<> check_name(const Caller& caller, const Destination& to) const;

@@ -28,6 +28,9 @@ class LoginGuard {
 public:
     LoginGuard(rt::Runtime& runtime, Users users);
 
+    // For attempts from now on.
+    void set_users(Users users) { users_ = std::move(users); }
+    const Users& users() const { return users_; }
     bool has_users() const { return !users_.empty(); }
     bool knows(const std::string& user) const { return users_.contains(user); }
     std::uint64_t failures() const { return failures_; }
@@ -49,7 +52,7 @@ private:
     void make_room();
 
     rt::Runtime& runtime_;
-    const Users users_;
+    Users users_;
     std::map<std::string, Attempts> by_caller_;  // at most kCallers; see make_room
     std::uint32_t hashing_ = 0;
     std::uint64_t failures_ = 0;

@@ -77,14 +77,19 @@ TEST(Socks5, AnswersMethodsAndErrorsAsTheRfcWants) {
     EXPECT_EQ(answer_to("474554202f"), " failed");  // HTTP
     EXPECT_EQ(
         answer_to("050100"
-                  "05020001"),
-        "050005070001000000000000 failed"
+                  "050200017f0000010000"),
+        "0500 done"
     );  // BIND
     EXPECT_EQ(
         answer_to("050100"
-                  "05030001"),
+                  "05030001000000000000"),
+        "0500 done"
+    );  // UDP ASSOCIATE, from where is not known yet
+    EXPECT_EQ(
+        answer_to("050100"
+                  "05040001"),
         "050005070001000000000000 failed"
-    );  // UDP
+    );
     EXPECT_EQ(
         answer_to("050100"
                   "05010002"),

@@ -25,6 +25,9 @@ public:
     virtual ~SessionControl() = default;
     // What a session is doing: the line in `selvage sessions`.
     virtual void note(SessionId session, std::string text) = 0;
+    // Bytes that did not pass the session's stream, such as datagrams: they count, and they keep
+    // an idle session alive.
+    virtual void moved(SessionId session, std::uint64_t in, std::uint64_t out) = 0;
     // Ends a session in a later turn; `why` is for the audit log. Nothing when it is gone.
     virtual void end(SessionId session, std::string why) = 0;
 };
@@ -37,6 +40,8 @@ struct ServiceContext {
     std::uint16_t port;
     const NodeView& node;
     Dialer& dialer;
+    PortPublisher& ports;
+    HostListener* host_listener;  // null where there is none
     SessionControl& sessions;
     TerminalSpawner* terminals;  // null where the platform has none
 };

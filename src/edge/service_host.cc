@@ -119,6 +119,8 @@ void ServiceHost::make_service(Running& service) {
         .port = options.port,
         .node = parts_.node,
         .dialer = parts_.dialer,
+        .ports = parts_.ports,
+        .host_listener = parts_.host_listener,
         .sessions = *this,
         .terminals = parts_.terminals,
     });
@@ -171,6 +173,9 @@ std::optional<Caller> ServiceHost::identify(const rt::Stream& stream, Origin ori
     caller.host_name = std::move(member->host_name);
     caller.instance = member->instance;
     caller.network = std::move(member->network);
+    caller.virtual_address = member->virtual_address;
+    caller.auth = member->auth;
+    caller.path = member->path;
     return caller;
 }
 
@@ -328,6 +333,14 @@ void ServiceHost::end(SessionId id, std::string why) {
 void ServiceHost::note(SessionId session, std::string text) {
     const auto found = sessions_.find(session);
     if (found != sessions_.end()) found->second->note = std::move(text);
+}
+
+void ServiceHost::moved(SessionId id, std::uint64_t in, std::uint64_t out) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    found->second->bytes_in += in;
+    found->second->bytes_out += out;
+    found->second->last_active = parts_.runtime.now();
 }
 
 std::vector<ServiceInfo> ServiceHost::services() const {

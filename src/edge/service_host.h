@@ -122,6 +122,7 @@ private:
     void end_session(Session& session, std::string why);
     void end_after_grace(Session& session, std::string_view why);
     void note(SessionId session, std::string text) override;
+    void moved(SessionId session, std::uint64_t in, std::uint64_t out) override;
     void end(SessionId session, std::string why) override;
 
     Parts parts_;

@@ -11,7 +11,6 @@ constexpr std::uint8_t kAuthVersion = 1;
 constexpr std::uint8_t kMethodNone = 0;
 constexpr std::uint8_t kMethodPassword = 2;
 constexpr std::uint8_t kNoMethod = 0xff;
-constexpr std::uint8_t kConnect = 1;
 constexpr std::uint8_t kAddressV4 = 1;
 constexpr std::uint8_t kAddressName = 3;
 constexpr std::uint8_t kAddressV6 = 4;
@@ -92,7 +91,6 @@ bool Socks5Handshake::read_greeting(Reader& in) {
     ByteView methods;
     if (!in.read(version)) return false;
     if (version != kVersion) {
-        // Also SOCKS4 and HTTP: there is no answer that their clients would understand.
         fail(Errc::malformed, "not SOCKS5");
         return true;
     }
@@ -145,12 +143,11 @@ bool Socks5Handshake::read_request(Reader& in) {
         fail(Errc::malformed, "bad request");
         return true;
     }
-    if (head.command != kConnect) {
-        fail_request(
-            SocksReply::command_not_supported, Errc::unsupported, "only CONNECT is served"
-        );
+    if (head.command < 1 || head.command > 3) {
+        fail_request(SocksReply::command_not_supported, Errc::unsupported, "unknown command");
         return true;
     }
+    command_ = static_cast<SocksCommand>(head.command);
     return read_address(in, head.address_type);
 }
 
@@ -185,7 +182,7 @@ bool Socks5Handshake::read_address(Reader& in, std::uint8_t type) {
         fail_request(SocksReply::host_unreachable, Errc::malformed, "not a host name");
         return true;
     }
-    if (request_.port == 0) {
+    if (request_.port == 0 && command_ == SocksCommand::connect) {
         fail_request(SocksReply::refused, Errc::malformed, "port 0");
         return true;
     }

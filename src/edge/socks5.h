@@ -6,8 +6,7 @@
 //
 // The driver reads into feed(), sends what take_output() gives, checks the password when state()
 // is `credentials_given`, and from `done` on uses request() and take_rest(). Bytes that came after
-// the request belong to the connection and are kept. Nothing but CONNECT is offered yet; the other
-// commands get reply 07 as the RFC wants.
+// the request belong to the connection and are kept.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +32,8 @@ enum class SocksReply : std::uint8_t {
     command_not_supported = 7,
     address_type_not_supported = 8,
 };
+
+enum class SocksCommand : std::uint8_t { connect = 1, bind = 2, udp_associate = 3 };
 
 // The reply that tells a client about this failure.
 SocksReply socks_reply_of(const Error& error);
@@ -62,6 +63,8 @@ public:
     Bytes take_output() { return std::exchange(out_, {}); }
     const std::string& user() const { return user_; }
     const crypto::SecretText& password() const { return password_; }
+    SocksCommand command() const { return command_; }
+    // For udp_associate, where the client will send from: mostly 0.0.0.0:0, "not known yet".
     const Destination& request() const { return request_; }
     // What came after the request.
     Bytes take_rest() { return std::exchange(in_, {}); }
@@ -82,6 +85,7 @@ private:
     Error error_ = Errc::malformed;
     std::string user_;
     crypto::SecretText password_;
+    SocksCommand command_ = SocksCommand::connect;
     Destination request_;
 };
 

@@ -132,15 +132,118 @@ private:
     Endpoint local_;
 };
 
+// A network of datagrams between the sockets opened on it.
+class FakeDatagramNet {
+public:
+    explicit FakeDatagramNet(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
+
+    // Port 0 chooses one.
+    Result<DatagramSocketPtr> open(Endpoint at) {
+        if (at.port == 0) at.port = next_port_++;
+        if (boxes_.contains(at)) return Errc::in_use;
+        boxes_[at] = std::make_shared<Box>(runtime_);
+        return DatagramSocketPtr(std::make_unique<Socket>(*this, at, boxes_[at]));
+    }
+
+private:
+    struct Box {
+        explicit Box(rt::Runtime& runtime) : changed(runtime) {}
+        std::deque<std::pair<Endpoint, Bytes>> waiting;
+        bool closed = false;
+        rt::Event changed;
+    };
+    class Socket final : public DatagramSocket {
+    public:
+        Socket(FakeDatagramNet& net, Endpoint at, std::shared_ptr<Box> box)
+            : net_(net), at_(at), box_(std::move(box)) {}
+        ~Socket() override { close(); }
+        Task<Result<Received>> receive(MutableByteView buffer) override {
+            const auto box = box_;
+            while (box->waiting.empty() && !box->closed)
+                co_await box->changed.wait();
+            if (box->closed) co_return Errc::closed;
+            const auto [from, payload] = box->waiting.front();
+            box->waiting.pop_front();
+            const std::size_t size = std::min(buffer.size(), payload.size());
+            std::copy_n(payload.begin(), size, buffer.begin());
+            co_return Received{.from = from, .size = size};
+        }
+        Task<Result<>> send(Endpoint to, ByteView bytes) override {
+            const auto found = net_.boxes_.find(to);
+            if (found == net_.boxes_.end()) co_return Result<>{};
+            found->second->waiting.emplace_back(at_, Bytes(bytes.begin(), bytes.end()));
+            found->second->changed.notify();
+            co_return Result<>{};
+        }
+        Endpoint local() const override { return at_; }
+        void close() override {
+            if (std::exchange(box_->closed, true)) return;
+            box_->changed.notify();
+            net_.boxes_.erase(at_);
+        }
+
+    private:
+        FakeDatagramNet& net_;
+        Endpoint at_;
+        std::shared_ptr<Box> box_;
+    };
+    rt::VirtualRuntime& runtime_;
+    std::uint16_t next_port_ = 61'000;
+    std::map<Endpoint, std::shared_ptr<Box>> boxes_;
+};
+
+// A program with a datagram socket on it.
+class DatagramClient {
+public:
+    DatagramClient(rt::VirtualRuntime& runtime, FakeDatagramNet& net, Endpoint at)
+        : runtime_(runtime), socket_(std::move(net.open(at).value())), scope_(runtime, Log()) {
+        scope_.spawn("read", collect());
+    }
+    ~DatagramClient() {
+        scope_.start_closing();
+        runtime_.run_ready();
+    }
+    DatagramClient(const DatagramClient&) = delete;
+    DatagramClient& operator=(const DatagramClient&) = delete;
+    void send(Endpoint to, std::string_view bytes) {
+        static_cast<void>(runtime_.run(socket_->send(to, as_view(bytes))));
+        runtime_.run_ready();
+    }
+    // (from, bytes) of what came since the last call.
+    std::vector<std::pair<Endpoint, std::string>> received() {
+        runtime_.run_ready();
+        return std::exchange(received_, {});
+    }
+
+private:
+    Task<> collect() {
+        Bytes buffer(65'536);
+        for (;;) {
+            auto got = co_await socket_->receive(buffer);
+            if (!got) co_return;
+            received_.emplace_back(got->from, as_text(ByteView(buffer).first(got->size)));
+        }
+    }
+    rt::VirtualRuntime& runtime_;
+    DatagramSocketPtr socket_;
+    std::vector<std::pair<Endpoint, std::string>> received_;
+    rt::TaskScope scope_;
+};
+
 // Ports of the virtual address and sockets of the host.
 class FakePorts final : public PortPublisher, public HostListener {
 public:
-    explicit FakePorts(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
+    explicit FakePorts(rt::VirtualRuntime& runtime) : net(runtime), runtime_(runtime) {}
 
     Result<rt::AcceptorPtr> publish(std::uint16_t port) override {
         return listen({kNodeAddress, port});
     }
+    Result<DatagramSocketPtr> publish_datagrams(std::uint16_t port) override {
+        return net.open({kNodeAddress, port});
+    }
+    Result<DatagramSocketPtr> listen_datagrams(Endpoint at) override { return net.open(at); }
     Result<rt::AcceptorPtr> listen(Endpoint at) override {
+        if (at.port == 0) at.port = next_port_++;
         if (is_open(at)) return Errc::in_use;
         auto queue = std::make_shared<FakeAcceptor::Queue>(runtime_);
         open_[at] = queue;
@@ -165,6 +268,8 @@ public:
         return connect({from, next_port_++}, {kNodeAddress, port});
     }
 
+    FakeDatagramNet net;
+
 private:
     rt::VirtualRuntime& runtime_;
     std::uint16_t next_port_ = 50'000;
@@ -179,7 +284,13 @@ public:
     }
     void add(IpAddress address, std::uint32_t peer, std::string name) {
         members[address] = {
-            .peer = PeerId(peer), .host_name = std::move(name), .instance = {}, .network = "home"
+            .peer = PeerId(peer),
+            .host_name = std::move(name),
+            .instance = {},
+            .network = "home",
+            .virtual_address = address,
+            .auth = AuthLevel::network_secret,
+            .path = PathKind::direct
         };
     }
     std::optional<MemberInfo> who_is(const Endpoint& remote, const Endpoint&) const override {
@@ -202,10 +313,16 @@ public:
 // A network of places that can be dialled; what is not there is unreachable.
 class FakeDialer final : public Dialer {
 public:
-    explicit FakeDialer(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
+    FakeDialer(rt::VirtualRuntime& runtime, FakeDatagramNet& net) : runtime_(runtime), net_(net) {}
 
     Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override { return dial("mesh", to); }
     Task<Result<rt::StreamPtr>> dial_host(Endpoint to) override { return dial("host", to); }
+    Result<DatagramSocketPtr> open_mesh_datagrams() override {
+        return net_.open({kNodeAddress, 0});
+    }
+    Result<DatagramSocketPtr> open_host_datagrams(const IpAddress&) override {
+        return net_.open({IpAddress::v4(192, 168, 1, 5), 0});
+    }
     Task<Result<std::vector<IpAddress>>> resolve(std::string name) override {
         log.push_back("resolve " + name);
         auto& answers = names[name];
@@ -235,6 +352,7 @@ private:
         co_return std::move(near);
     }
     rt::VirtualRuntime& runtime_;
+    FakeDatagramNet& net_;
 };
 
 // A terminal whose program is the test.
@@ -332,7 +450,7 @@ public:
     explicit ServiceWorld(ServiceOptions options)
         : sink(std::make_shared<CollectingSink>()),
           ports(runtime),
-          dialer(runtime),
+          dialer(runtime, ports.net),
           terminals(runtime) {
         port = options.port;
         std::vector<ServiceOptions> all;

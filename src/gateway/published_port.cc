@@ -34,4 +34,24 @@ Result<rt::AcceptorPtr> publish_tcp_port(
     return std::make_unique<PublishedPort>(std::move(*claim), std::move(*listener));
 }
 
+Result<PublishedUdp> publish_udp_port(
+    dataplane::ClaimTable& claims, netstack::OverlaySockets& sockets, std::uint16_t port
+) {
+    // The claim comes first where the port is known: a taken one is then told from a full table.
+    dataplane::Claim claim;
+    if (port != 0) {
+        auto taken = claims.claim(packet::IpProtocol::udp, port);
+        if (!taken) return std::move(taken).error();
+        claim = std::move(*taken);
+    }
+    auto socket = sockets.open_udp(port);
+    if (!socket) return std::move(socket).error();
+    if (port == 0) {
+        auto taken = claims.claim(packet::IpProtocol::udp, (*socket)->port());
+        if (!taken) return std::move(taken).error();
+        claim = std::move(*taken);
+    }
+    return PublishedUdp{std::move(*socket), std::move(claim)};
+}
+
 }  // namespace selvage::gateway

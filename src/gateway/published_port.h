@@ -13,4 +13,13 @@ Result<rt::AcceptorPtr> publish_tcp_port(
     dataplane::ClaimTable& claims, netstack::OverlaySockets& sockets, std::uint16_t port
 );
 
+// Likewise for datagrams; port 0 takes a free one of our stack's own range.
+struct PublishedUdp {
+    netstack::UdpSocketPtr socket;
+    dataplane::Claim claim;  // destroyed first
+};
+Result<PublishedUdp> publish_udp_port(
+    dataplane::ClaimTable& claims, netstack::OverlaySockets& sockets, std::uint16_t port
+);
+
 }  // namespace selvage::gateway

@@ -156,9 +156,15 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       ),
       connectors_(connect_options_, transports_, peers_, log_.child("connect")),
       view_(mesh_facts(), forwarder_),
-      dialer_(environment_.sockets, overlay_, [this] { return routes_.table(); }),
-      publisher_(forwarder_.claims(), overlay_, options_.addresses.any()),
-      host_ports_(environment_.sockets),
+      dialer_(
+          {.runtime = environment_.runtime,
+           .pool = environment_.pool,
+           .sockets = environment_.sockets,
+           .overlay = overlay_,
+           .routes = [this] { return routes_.table(); }}
+      ),
+      publisher_(environment_.runtime, forwarder_.claims(), overlay_, options_.addresses.any()),
+      host_ports_(environment_.runtime, environment_.pool, environment_.sockets),
       shells_(
           environment_.terminals == nullptr ? std::nullopt
                                             : std::optional<Shells>(*environment_.terminals)
@@ -195,10 +201,12 @@ netstack::StackOptions Node::stack_options() {
 MeshView::Facts Node::mesh_facts() {
     return {
         .network = options_.network_name,
+        .secret_proves_members = options_.enable_encryption && !options_.network_secret.empty(),
         .addresses = [this] { return addresses(); },
         .routes = [this] { return routes_.table(); },
         .listeners = [this] { return own_listeners(); },
-        .host_addresses = environment_.host_addresses
+        .host_addresses = environment_.host_addresses,
+        .is_neighbour = [this](PeerId peer) { return peers_.has(peer); }
     };
 }
 

@@ -4,12 +4,20 @@
 #include <algorithm>
 
 #include "gateway/published_port.h"
+#include "node/datagrams.h"
 
 namespace selvage::node {
 namespace {
 
 // Services add their own, shorter limits; this one ends what they forgot.
 constexpr Duration kDialLimit = std::chrono::seconds(30);
+
+// Of random ports that are tried where any will do.
+constexpr int kPortAttempts = 16;
+
+Error no_address() {
+    return {Errc::bad_argument, "this node has no virtual address; set ipv4 (-i), ipv6 or dhcp"};
+}
 
 class HostTerminal final : public edge::Terminal {
 public:
@@ -39,7 +47,12 @@ std::optional<edge::MemberInfo> MeshView::who_is(const Endpoint& remote, const E
         .peer = peer,
         .host_name = entry->record->hostname,
         .instance = entry->record->instance.value_or(Uuid{}),
-        .network = facts_.network
+        .network = facts_.network,
+        .virtual_address =
+            entry->record->ipv4 ? std::optional(entry->record->ipv4->address) : std::nullopt,
+        .auth =
+            facts_.secret_proves_members ? edge::AuthLevel::network_secret : edge::AuthLevel::none,
+        .path = facts_.is_neighbour(peer) ? edge::PathKind::direct : edge::PathKind::relayed
     };
 }
 
@@ -56,11 +69,11 @@ bool MeshView::in_mesh(const IpAddress& address) const {
 }
 
 rt::Task<Result<rt::StreamPtr>> ServiceDialer::dial_mesh(Endpoint to) {
-    return overlay_.dial_tcp(to, kDialLimit);
+    return parts_.overlay.dial_tcp(to, kDialLimit);
 }
 
 rt::Task<Result<rt::StreamPtr>> ServiceDialer::dial_host(Endpoint to) {
-    return sockets_.connect_tcp(to);
+    return parts_.sockets.connect_tcp(to);
 }
 
 rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name) {
@@ -69,7 +82,7 @@ rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name
     // Only names without a dot: a member that calls itself "www.example.com" must not become it.
     std::vector<IpAddress> members;
     const bool may_be_member = name.find('.') == std::string::npos;
-    const auto routes = routes_();
+    const auto routes = parts_.routes();
     for (const route::RouteEntry& entry : routes->entries()) {
         const route::PeerRecord& record = *entry.record;
         if (!may_be_member || record.hostname != name) continue;
@@ -79,20 +92,49 @@ rt::Task<Result<std::vector<IpAddress>>> ServiceDialer::resolve(std::string name
     // The family that everybody has first.
     std::ranges::sort(members, {}, [](const IpAddress& a) { return std::pair(a.is_v6(), a); });
     if (!members.empty()) co_return members;
-    co_return co_await sockets_.resolve(std::move(name));
+    co_return co_await parts_.sockets.resolve(std::move(name));
+}
+
+Result<edge::DatagramSocketPtr> ServiceDialer::open_mesh_datagrams() {
+    if (parts_.overlay.stack().addresses().empty()) return no_address();
+    // No claim: only answers to what it sends are for it.
+    auto socket = parts_.overlay.open_udp(0);
+    if (!socket) return std::move(socket).error();
+    return std::make_unique<MeshDatagrams>(std::move(*socket), dataplane::Claim());
+}
+
+Result<edge::DatagramSocketPtr> ServiceDialer::open_host_datagrams(const IpAddress& to) {
+    const IpAddress any = to.is_v4() ? IpAddress::v4(0) : IpAddress::v6({});
+    return HostDatagrams::open(parts_.runtime, parts_.pool, parts_.sockets, {any, 0});
 }
 
 Result<rt::AcceptorPtr> MeshPublisher::publish(std::uint16_t port) {
-    if (!has_address_) {
-        return Error(
-            Errc::bad_argument, "this node has no virtual address; set ipv4 (-i), ipv6 or dhcp"
-        );
+    if (!has_address_) return no_address();
+    if (port != 0) return gateway::publish_tcp_port(claims_, overlay_, port);
+    constexpr std::uint32_t kRange = dataplane::kStackPortLast - dataplane::kStackPortFirst + 1;
+    Result<rt::AcceptorPtr> last = Errc::in_use;
+    for (int attempt = 0; attempt < kPortAttempts && !last; ++attempt) {
+        const auto chosen = dataplane::kStackPortFirst + runtime_.rng().below(kRange);
+        last = gateway::publish_tcp_port(claims_, overlay_, static_cast<std::uint16_t>(chosen));
     }
-    return gateway::publish_tcp_port(claims_, overlay_, port);
+    return last;
+}
+
+Result<edge::DatagramSocketPtr> MeshPublisher::publish_datagrams(std::uint16_t port) {
+    if (!has_address_) return no_address();
+    auto published = gateway::publish_udp_port(claims_, overlay_, port);
+    if (!published) return std::move(published).error();
+    return std::make_unique<MeshDatagrams>(
+        std::move(published->socket), std::move(published->claim)
+    );
 }
 
 Result<rt::AcceptorPtr> HostPorts::listen(Endpoint at) {
     return sockets_.listen_tcp(at, {});
+}
+
+Result<edge::DatagramSocketPtr> HostPorts::listen_datagrams(Endpoint at) {
+    return HostDatagrams::open(runtime_, pool_, sockets_, at);
 }
 
 Result<std::unique_ptr<edge::Terminal>> Shells::open(const edge::TerminalRequest& request) {

@@ -21,11 +21,14 @@ class MeshView final : public edge::NodeView {
 public:
     struct Facts {
         std::string network;
+        // Whether packets that we accept prove that their sender has the network's secret.
+        bool secret_proves_members = false;
         // Read at each question: they change while the node runs.
         std::function<NodeAddresses()> addresses;
         std::function<std::shared_ptr<const route::RouteTable>()> routes;
         std::function<std::vector<Endpoint>()> listeners;
         std::function<std::vector<IpAddress>()> host_addresses;
+        std::function<bool(PeerId)> is_neighbour;
     };
     MeshView(Facts facts, dataplane::Forwarder& forwarder)
         : facts_(std::move(facts)), forwarder_(forwarder) {}
@@ -43,31 +46,37 @@ private:
 
 class ServiceDialer final : public edge::Dialer {
 public:
-    ServiceDialer(
-        host::Sockets& sockets, netstack::OverlaySockets& overlay,
-        std::function<std::shared_ptr<const route::RouteTable>()> routes
-    )
-        : sockets_(sockets), overlay_(overlay), routes_(std::move(routes)) {}
+    struct Parts {
+        rt::Runtime& runtime;
+        packet::PacketPool& pool;
+        host::Sockets& sockets;
+        netstack::OverlaySockets& overlay;
+        std::function<std::shared_ptr<const route::RouteTable>()> routes;
+    };
+    explicit ServiceDialer(Parts parts) : parts_(std::move(parts)) {}
 
     rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override;
     rt::Task<Result<rt::StreamPtr>> dial_host(Endpoint to) override;
+    Result<edge::DatagramSocketPtr> open_mesh_datagrams() override;
+    Result<edge::DatagramSocketPtr> open_host_datagrams(const IpAddress& to) override;
     rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) override;
 
 private:
-    host::Sockets& sockets_;
-    netstack::OverlaySockets& overlay_;
-    std::function<std::shared_ptr<const route::RouteTable>()> routes_;
+    Parts parts_;
 };
 
 class MeshPublisher final : public edge::PortPublisher {
 public:
     MeshPublisher(
-        dataplane::ClaimTable& claims, netstack::OverlaySockets& overlay, bool has_address
+        rt::Runtime& runtime, dataplane::ClaimTable& claims, netstack::OverlaySockets& overlay,
+        bool has_address
     )
-        : claims_(claims), overlay_(overlay), has_address_(has_address) {}
+        : runtime_(runtime), claims_(claims), overlay_(overlay), has_address_(has_address) {}
     Result<rt::AcceptorPtr> publish(std::uint16_t port) override;
+    Result<edge::DatagramSocketPtr> publish_datagrams(std::uint16_t port) override;
 
 private:
+    rt::Runtime& runtime_;
     dataplane::ClaimTable& claims_;
     netstack::OverlaySockets& overlay_;
     bool has_address_;
@@ -75,10 +84,14 @@ private:
 
 class HostPorts final : public edge::HostListener {
 public:
-    explicit HostPorts(host::Sockets& sockets) : sockets_(sockets) {}
+    HostPorts(rt::Runtime& runtime, packet::PacketPool& pool, host::Sockets& sockets)
+        : runtime_(runtime), pool_(pool), sockets_(sockets) {}
     Result<rt::AcceptorPtr> listen(Endpoint at) override;
+    Result<edge::DatagramSocketPtr> listen_datagrams(Endpoint at) override;
 
 private:
+    rt::Runtime& runtime_;
+    packet::PacketPool& pool_;
     host::Sockets& sockets_;
 };
 

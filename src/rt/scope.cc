@@ -4,6 +4,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/system/system_error.hpp>
 #include <cassert>
 
@@ -40,6 +41,9 @@ std::string describe_failure(const std::exception_ptr& error) {
     } catch (const boost::system::system_error& e) {
         if (e.code() == asio::error::operation_aborted) return {};
         return e.what();
+    } catch (const asio::multiple_exceptions& e) {
+        // Of awaits that ran side by side: a cancellation ends them all.
+        return describe_failure(e.first_exception());
     } catch (const std::exception& e) {
         return e.what();
     } catch (...) {

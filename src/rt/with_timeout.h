@@ -4,12 +4,12 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/system/system_error.hpp>
+#include <exception>
 
 #include "base/error.h"
 #include "rt/runtime.h"
+#include "rt/scope.h"
 #include "rt/task.h"
 
 namespace selvage::rt {
@@ -38,9 +38,10 @@ Task<Result<T>> with_timeout(Runtime& runtime, Duration limit, Task<Result<T>> t
         );
         if (slot.is_connected()) slot.clear();
         co_return value;
-    } catch (const boost::system::system_error& error) {
+    } catch (...) {
         if (slot.is_connected()) slot.clear();
-        if (!expired || error.code() != asio::error::operation_aborted) throw;
+        // Ours only if it says nothing but "cancelled"; awaits that run side by side wrap that.
+        if (!expired || !describe_failure(std::current_exception()).empty()) throw;
     }
     co_return Errc::timed_out;
 }

@@ -219,7 +219,7 @@ TEST(ServiceHost, OneTakenPortDoesNotTakeTheOthersAway) {
     auto sink = std::make_shared<CollectingSink>();
     FakePorts ports(runtime);
     FakeNode node;
-    FakeDialer dialer(runtime);
+    FakeDialer dialer(runtime, ports.net);
     auto taken = ports.publish(7);
     std::vector<ServiceOptions> options;
     options.push_back(OptionsBuilder("echo").build());
