@@ -88,6 +88,10 @@ constexpr KeySpec kKeys[] = {
      "Destinations; the first rule that matches decides. Keys: `action` (\"allow\" or \"deny\"), "
      "`to`, `ports`, `names`, `from`.",
      "[{ action = \"deny\", to = [\"10.0.0.0/8\"] }]"},
+    {"service.proxy.bind_host", "address", "none", kApplied,
+     "Where BIND listens for a peer outside the mesh; without it BIND works for peers in the mesh "
+     "only.",
+     "\"192.168.1.5\""},
     {"service.shell.auth", "password or mesh", "password", kApplied,
      "mesh: the allow list is enough.", "\"mesh\""},
     {"service.shell.account", "text", "the user that runs selvaged", kApplied,
