@@ -48,6 +48,7 @@ std::size_t Network::mtu(const std::string& from, const IpAddress& to) {
 }
 
 void Network::record(std::string_view what, const std::string& via, const Frame& frame) {
+    if (!trace_.is_on()) return;
     std::string line = fmt::format("{} {} {}", via, what, describe(frame));
     if (hash_payloads_ && !frame.payload.empty()) {
         line += fmt::format(" #{:016x}", siphash24({}, frame.payload));
@@ -69,8 +70,10 @@ void Network::send(const std::string& from, Frame&& frame) {
         return;
     }
     Link& way = link(from, to);
-    if (captured_.size() >= kCapturedFrames) captured_.pop_front();
-    captured_.push_back({loop_.now(), way.name(), frame});
+    if (trace_.is_on()) {
+        if (captured_.size() >= kCapturedFrames) captured_.pop_front();
+        captured_.push_back({loop_.now(), way.name(), frame});
+    }
     const bool may_fragment = frame.kind == FrameKind::datagram;
     const Link::Passage passage = way.pass(frame.size(), may_fragment, loop_.now());
     if (!passage.first) {

@@ -9,6 +9,7 @@
 namespace selvage::sim {
 
 void Trace::add(TimePoint now, std::string_view line) {
+    if (!on_) return;
     const auto at = static_cast<std::uint64_t>((now - start_).count());
     hash_ = siphash24({hash_, at}, as_view(line));
     ++count_;

@@ -20,7 +20,8 @@ public:
     // What a failure report shows; a few round trips of a busy node.
     static constexpr std::size_t kLinesKept = 400;
 
-    explicit Trace(TimePoint start) : start_(start) {}
+    explicit Trace(TimePoint start, bool on = true) : start_(start), on_(on) {}
+    bool is_on() const { return on_; }
 
     void add(TimePoint now, std::string_view line);
 
@@ -35,6 +36,7 @@ private:
         std::string text;
     };
     TimePoint start_;
+    bool on_;
     std::uint64_t hash_ = 0;
     std::uint64_t count_ = 0;
     std::deque<Line> lines_;  // at most kLinesKept; the oldest gives way

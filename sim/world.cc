@@ -36,7 +36,7 @@ private:
 World::World(WorldOptions options)
     : options_(options),
       loop_(siphash24({options.seed, 0}, as_view("world"))),
-      trace_(loop_.now()),
+      trace_(loop_.now(), options.trace),
       network_(loop_, trace_, options.seed, options.link, options.hash_payloads),
       log_(std::make_shared<TraceLog>(*this, options.log_level)) {}
 

@@ -32,6 +32,8 @@ struct WorldOptions {
     // Whether the bytes of frames count for the trace hash, beside their sizes. Not for runs with
     // encryption, whose nonces come from the operating system.
     bool hash_payloads = false;
+    // False: no trace, and no hash, of runs that are many and long. Repeat one to see it.
+    bool trace = true;
     // Log lines of hosts go into the trace from this level on.
     LogLevel log_level = LogLevel::debug;
 };

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from . import demo, fuzzing, packetdrill, suites, tidy
+from . import demo, fuzzing, packetdrill, storms, suites, tidy
 from .building import build, build_command
 from .shell import Failure, ROOT
 
@@ -16,6 +16,8 @@ def test_command(arguments):
 
 def sim_command(arguments):
     build("dev", [suites.SIM_PROGRAM])
+    if arguments.seeds:
+        return suites.finish(storms.storms("dev", arguments.seeds, arguments.first))
     return suites.finish(suites.sim("dev", arguments.name, arguments.seed, arguments.times))
 
 
@@ -63,6 +65,9 @@ def add_test_commands(commands):
     sim.add_argument("--seed", type=int, help="use this seed instead of the fixed ones")
     sim.add_argument("--times", type=int, default=1, metavar="K",
                      help="run K times, from the second on with new random seeds")
+    sim.add_argument("--seeds", type=int, metavar="N",
+                     help="the storm scenario for N seeds, in parallel; prints those that fail")
+    sim.add_argument("--first", type=int, default=1, metavar="S", help="the first seed of --seeds (default 1)")
     sim.set_defaults(function=sim_command)
 
     check = commands.add_parser(

@@ -55,6 +55,7 @@ public:
 
     // Our virtual addresses from now on. Flows of addresses that are gone age like others.
     void set_addresses(const NodeAddresses& addresses) { addresses_ = addresses; }
+    const std::shared_ptr<const route::RouteTable>& routes() const { return routes_; }
 
     // Peer packets from a neighbour, header in front.
     void from_peers(packet::PacketBatch&& batch);

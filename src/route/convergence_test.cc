@@ -218,6 +218,31 @@ TEST(Convergence, ARestartedNodeComesBackUnderANewId) {
     EXPECT_EQ(net.at(3).table()->peer_for(IpAddress::v4(10, 144, 0, 2)), PeerId(22));
 }
 
+TEST(Convergence, AReplyThatComesAfterALossDoesNotHideTheReturn) {
+    CoreNet net;
+    for (const std::uint32_t id : {1U, 2U, 3U})
+        net.add(id);
+    net.link(1, 2);
+    net.run(30);
+    net.link(2, 3);
+    const auto told = net.at(3).next_sync(PeerId(2), net.moment().now);
+    ASSERT_TRUE(told);
+    const auto heard = net.at(2).on_request(PeerId(3), told->bytes, net.moment());
+    net.at(3).on_reply(*told, heard, net.moment().now);
+    const auto passed_on = net.at(2).next_sync(PeerId(1), net.moment().now);
+    ASSERT_TRUE(passed_on);
+    ASSERT_TRUE(passed_on->records.contains(PeerId(3)));
+    const auto reply = net.at(1).on_request(PeerId(2), passed_on->bytes, net.moment());
+    // Node 3 is lost while the reply is on its way; node 1 forgets it, its neighbour must know.
+    net.unlink(2, 3);
+    net.at(2).on_reply(*passed_on, reply, net.moment().now);
+    net.run(120);
+    ASSERT_EQ(net.at(1).table()->find(PeerId(3)), nullptr);
+    net.link(2, 3);
+    net.run(5);
+    EXPECT_TRUE(net.converged());
+}
+
 TEST(Convergence, APartitionHealsHoweverLongItLasted) {
     for (const int seconds : {1, 30, 70, 100, 200}) {
         SCOPED_TRACE(seconds);

@@ -54,6 +54,9 @@ struct RouteOptions {
     Duration record_life = std::chrono::seconds(3660);
     // A record that nobody leads to is forgotten after this time.
     Duration unreachable_life = std::chrono::seconds(90);
+    // What a neighbour knows of a record that nobody leads to counts no more after this time:
+    // before it drops the record, as above, and never hears of it again.
+    Duration knowledge_life = std::chrono::seconds(60);
     // A neighbour that calls itself initiator and is silent for this long is one no more.
     Duration initiator_life = std::chrono::seconds(45);
     Duration keepalive_interval = std::chrono::seconds(11);

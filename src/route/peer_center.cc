@@ -1,6 +1,9 @@
 // The leader's table and the messages of the peer center.
 #include "route/peer_center.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include "peer_rpc.pb.h"
 
 namespace selvage::route {
@@ -8,9 +11,14 @@ namespace {
 
 constexpr std::size_t kMapEdgesLimit = 256 * 1024;
 
+// The order of a map's entries would otherwise differ from run to run, and with it the compressed
+// size.
 Bytes serialize(const google::protobuf::MessageLite& message) {
     Bytes out(message.ByteSizeLong());
-    (void)message.SerializeToArray(out.data(), static_cast<int>(out.size()));
+    google::protobuf::io::ArrayOutputStream array(out.data(), static_cast<int>(out.size()));
+    google::protobuf::io::CodedOutputStream coded(&array);
+    coded.SetSerializationDeterministic(true);
+    (void)message.SerializeToCodedStream(&coded);
     return out;
 }
 

@@ -69,26 +69,23 @@ std::set<PeerId> RouteCore::reachable() const {
 }
 
 void RouteCore::rebuild() {
-    const auto before = std::move(table_);
     table_ = std::make_shared<const RouteTable>(links_, latencies_, neighbours_, ++generation_);
     ++stats_.rebuilds;
     ++news_;
-    if (before) forget_lost(*before);
 }
 
-void RouteCore::forget_lost(const RouteTable& before) {
-    std::set<PeerId> lost;
-    for (const RouteEntry& entry : before.entries()) {
-        if (entry.least_hop && !is_reachable(entry.peer())) lost.insert(entry.peer());
-    }
-    if (lost.empty()) return;
-    const auto is_lost = [&lost](const auto& known) { return lost.contains(known.first); };
+void RouteCore::forget_unreachable(TimePoint now) {
+    const auto is_stale = [this, now](const auto& known) {
+        const auto stored = links_.records().find(known.first);
+        return stored == links_.records().end() ||
+               now - stored->second.reachable >= links_.options().knowledge_life;
+    };
     const auto is_gone = [this](const auto& known) {
         return !links_.foreign().contains(known.first);
     };
     for (auto& [peer, session] : sessions_) {
-        std::erase_if(session.records, is_lost);
-        std::erase_if(session.rows, is_lost);
+        std::erase_if(session.records, is_stale);
+        std::erase_if(session.rows, is_stale);
         std::erase_if(session.foreign, is_gone);
     }
 }
@@ -135,6 +132,7 @@ void RouteCore::tick(Moment moment) {
     const bool refreshed = links_.refresh_own(moment.now, moment.wall);
     const bool expired = links_.expire(reachable(), moment.now);
     if (refreshed || expired) rebuild();
+    forget_unreachable(moment.now);
     elect(moment.now);
 }
 

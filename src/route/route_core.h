@@ -17,8 +17,8 @@
 // A session's id is computed from the peer's, so that a neighbour that comes back within seconds
 // is met with the id that it remembers; a stock node would refuse another one for 45 seconds.
 //
-// What a neighbour knows of peers that cannot be reached is forgotten: it may drop their records
-// before we do, and must be told again when they come back.
+// What a neighbour knows of peers that cannot be reached is forgotten a while before it forgets
+// them itself: it must be told again when they come back.
 #pragma once
 
 #include <functional>
@@ -90,6 +90,7 @@ public:
     void on_reply(const OutgoingSync& sent, const Result<Bytes>& reply, TimePoint now);
 
     std::vector<SessionView> sessions() const;
+    std::size_t session_count() const { return sessions_.size(); }
     bool has_session(PeerId peer) const { return sessions_.contains(peer); }
     const std::map<PeerId, NeighbourInfo>& neighbours() const { return neighbours_; }
 
@@ -124,7 +125,7 @@ private:
     std::optional<PeerId> towards_smallest() const;
     std::set<PeerId> targets(TimePoint now) const;
     bool is_news_awaited(PeerId peer, TimePoint met, TimePoint now) const;
-    void forget_lost(const RouteTable& before);
+    void forget_unreachable(TimePoint now);
     void rebuild();
     bool is_reachable(PeerId peer) const;
     std::set<PeerId> reachable() const;

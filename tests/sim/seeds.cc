@@ -57,6 +57,19 @@ Run run_once(const std::function<void(World&)>& body, const WorldOptions& option
     return {world.trace_hash(), world.trace().tail(kReportLines)};
 }
 
+std::vector<std::uint64_t> seed_range(std::size_t count) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): a world has one thread
+    const char* text = std::getenv("SELVAGE_SIM_SEEDS");
+    if (!text || *text == '\0') return test_seeds(count);
+    char* rest = nullptr;
+    const std::uint64_t first = std::strtoull(text, &rest, 0);
+    const std::uint64_t wanted = *rest == ':' ? std::strtoull(rest + 1, nullptr, 0) : 1;
+    std::vector<std::uint64_t> seeds;
+    for (std::uint64_t i = 0; i < wanted; ++i)
+        seeds.push_back(first + i);
+    return seeds;
+}
+
 }  // namespace
 
 std::uint64_t test_seed() {
@@ -84,6 +97,31 @@ void for_seeds(const std::function<void(World&)>& body, SeedsOptions options) {
             << first.tail << "--- second:\n"
             << second.tail;
         if (testing::Test::HasFailure()) return;
+    }
+}
+
+void for_seed_range(const std::function<void(World&)>& body, SeedsOptions options) {
+    const auto failures = [] {
+        return testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count();
+    };
+    for (const std::uint64_t seed : seed_range(options.seeds)) {
+        const int before = failures();
+        const testing::ScopedTrace where(__FILE__, __LINE__, fmt::format("seed {}", seed));
+        {
+            WorldOptions quiet = options.world;
+            quiet.seed = seed;
+            quiet.log_level = LogLevel::off;
+            quiet.trace = false;
+            World world(quiet);
+            body(world);
+            for (const std::string& violation : world.violations())
+                ADD_FAILURE() << violation;
+        }
+        if (failures() == before) continue;
+        fmt::print(stderr, "--- seed {} failed: {}\n", seed, test_name());
+        WorldOptions loud = options.world;
+        loud.seed = seed;
+        run_once(body, loud);  // equal seed, equal run: now with its last events
     }
 }
 

@@ -30,4 +30,9 @@ struct SeedsOptions {
 // Stops at the first seed that fails. Uses the test framework of the program that calls it.
 void for_seeds(const std::function<void(World&)>& body, SeedsOptions options = {});
 
+// For long scenarios: each seed once, without comparing two runs, and without a trace; a failing
+// seed does not stop the others and is run again with its trace. SELVAGE_SIM_SEEDS=FIRST:COUNT
+// gives the seeds instead of `options.seeds` fixed ones.
+void for_seed_range(const std::function<void(World&)>& body, SeedsOptions options = {});
+
 }  // namespace selvage::sim

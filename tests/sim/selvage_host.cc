@@ -12,11 +12,16 @@ SelvageHost::SelvageHost(World& world, SelvageOptions options)
     if (!options_.address.empty()) address_ = Prefix::parse(options_.address).value();
     host_.terminals().add_account("ops");
     if (options_.tun) kernel_ = std::make_unique<KernelStack>(host_);
+    world_.add_checker(options_.name, [this] {
+        return invariants_ ? invariants_->check() : std::string();
+    });
 }
 
 SelvageHost::~SelvageHost() {
     end_node();
     kernel_.reset();
+    world_.remove_checker(options_.name);
+    if (!world_.violations().empty()) ADD_FAILURE() << world_.violations().front();
 }
 
 config::NodeOptions SelvageHost::node_options() const {
@@ -32,6 +37,8 @@ config::NodeOptions SelvageHost::node_options() const {
         out.peers.push_back(tunnel::Url::parse(peer).value());
     out.no_tun = !options_.tun;
     out.enable_encryption = options_.encryption;
+    out.latency_first = options_.latency_first;
+    out.disable_relay_data = !options_.relays_data;
     for (const edge::ServiceSpec* spec : edge::service_table()) {
         edge::ServiceOptions service = edge::default_options(*spec);
         service.enabled = !options_.allow.empty();
@@ -64,10 +71,12 @@ void SelvageHost::start() {
     );
     const auto started = world_.run(node_->start());
     EXPECT_TRUE(started) << options_.name << ": " << started.error().message();
+    invariants_ = std::make_unique<NodeInvariants>(*node_, host_.pool());
 }
 
 void SelvageHost::end_node() {
     if (!node_) return;
+    invariants_.reset();
     world_.run(node_->stop());
     node_.reset();
     world_.run_for(1s);

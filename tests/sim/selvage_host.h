@@ -1,4 +1,5 @@
-// A whole production node on a simulated host, with or without a TUN device.
+// A whole production node on a simulated host, with or without a TUN device. Its invariants are
+// checked after every turn of the world; a violation fails the test.
 //
 //   SelvageHost a(world, {.name = "a", .address = "10.144.1.1/24"});
 //   SelvageHost b(world, {.name = "b", .address = "10.144.1.2/24", .peers = {"tcp://" + ...}});
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "invariants.h"
 #include "node/node.h"
 #include "sim/kernel_stack.h"
 #include "sim/world.h"
@@ -25,6 +27,8 @@ struct SelvageOptions {
     std::string network = "n1";
     std::string secret = "s1";
     bool encryption = true;
+    bool latency_first = false;
+    bool relays_data = true;
     // The services echo, proxy and shell for these callers; empty: none is enabled.
     std::vector<std::string> allow = {"any-member"};
 };
@@ -69,6 +73,7 @@ private:
     Prefix address_;
     std::unique_ptr<KernelStack> kernel_;
     std::unique_ptr<node::Node> node_;
+    std::unique_ptr<NodeInvariants> invariants_;  // while the node runs
 };
 
 }  // namespace selvage::sim
