@@ -7,8 +7,6 @@
 
 #include "netstack/core/byte_queue.h"
 #include "netstack/core/deadline_heap.h"
-#include "netstack/core/loss_recovery.h"
-#include "netstack/core/new_reno.h"
 #include "netstack/core/range_set.h"
 #include "netstack/core/rate_limit.h"
 #include "netstack/core/rtt_estimator.h"
@@ -191,44 +189,6 @@ TEST(RateLimit, AllowsABurstAndThenARate) {
     now += 100ms;
     EXPECT_TRUE(limit.allow(now));
     EXPECT_FALSE(limit.allow(now));
-}
-
-TEST(NewReno, CountsBytesAndHalvesOnLoss) {
-    NewReno reno;
-    reno.start(1000);
-    EXPECT_EQ(reno.window(), 10'000u);
-    reno.on_acked(2000);
-    EXPECT_EQ(reno.window(), 12'000u);
-    reno.on_acked(50'000);
-    EXPECT_EQ(reno.window(), 20'000u) << "at most eight segments for one ACK";
-    reno.on_loss(20'000);
-    EXPECT_EQ(reno.window(), 10'000u);
-    reno.on_timeout(10'000, false);
-    EXPECT_EQ(reno.window(), 1000u);
-    EXPECT_EQ(reno.slow_start_threshold(), 5000u);
-    reno.on_timeout(1000, true);
-    EXPECT_EQ(reno.slow_start_threshold(), 5000u) << "a repeated timeout says nothing new";
-}
-
-TEST(LossRecovery, CountsAsUnderWayWhatIsNeitherHeldNorLost) {
-    LossRecovery recovery;
-    const SeqNum una(1000), nxt(11'000);
-    EXPECT_EQ(recovery.pipe(una, nxt), 10'000u);
-    const SeqRange held[] = {range(3000, 9000)};
-    EXPECT_TRUE(recovery.on_sack(held, una, nxt));
-    EXPECT_FALSE(recovery.on_sack(held, una, nxt)) << "nothing new";
-    EXPECT_EQ(recovery.pipe(una, nxt), 4000u);
-    EXPECT_TRUE(recovery.sees_loss(una, 1000));
-    recovery.start_fast(una, nxt, 1000);
-    EXPECT_EQ(recovery.pipe(una, nxt), 2000u);
-    EXPECT_EQ(recovery.next_lost(una, 1000), range(1000, 2000));
-    recovery.on_retransmitted(SeqNum(2000));
-    EXPECT_EQ(recovery.pipe(una, nxt), 3000u);
-    EXPECT_EQ(recovery.next_lost(una, 5000), range(2000, 3000));
-    recovery.on_retransmitted(SeqNum(3000));
-    EXPECT_FALSE(recovery.next_lost(una, 1000));
-    recovery.on_advance(nxt, 10'000, 1000, true);
-    EXPECT_EQ(recovery.phase(), LossRecovery::Phase::none);
 }
 
 TEST(SlotTable, AnOldNameNeverFindsANewcomer) {

@@ -49,6 +49,8 @@ namespace selvage::netstack {
     X(tcp_retransmits, "segments sent again")                                             \
     X(tcp_fast_recoveries, "losses noticed by acknowledgements")                          \
     X(tcp_timeouts, "retransmission timer expiries")                                      \
+    X(tcp_tail_probes, "tail loss probes sent")                                           \
+    X(tcp_spurious_losses, "losses taken back: the peer had everything")                  \
     X(tcp_out_of_order, "segments that arrived ahead of a gap")                           \
     X(tcp_out_of_order_full, "dropped: too many gaps")                                    \
     X(tcp_no_memory, "dropped: buffer memory of the stack used up")                       \

@@ -7,6 +7,7 @@
 
 #include "base/siphash.h"
 #include "base/time.h"
+#include "netstack/core/congestion.h"
 #include "packet/packet_buf.h"
 
 namespace selvage::netstack {
@@ -28,6 +29,8 @@ struct TcpSocketOptions {
     std::uint16_t mss_max = 0;
     // Data or a probe unacknowledged for this long ends the connection with `timed_out`.
     Duration user_timeout = 120s;
+    // Empty: the stack's.
+    std::optional<CongestionAlgorithm> congestion;
 };
 
 struct TcpListenOptions {
@@ -73,6 +76,9 @@ struct StackOptions {
     // Grows with the congestion window. A writer waits beyond it.
     std::uint32_t send_buffer_first = 128 * 1024;
     std::uint32_t send_buffer_max = 4 * 1024 * 1024;
+
+    // Of dialled and accepted connections that do not say otherwise; docs/decisions/ has why.
+    CongestionAlgorithm congestion = CongestionAlgorithm::bbr;
 
     Duration time_wait = 60s;
     // How long a connection that nobody holds any more may be without progress before it is

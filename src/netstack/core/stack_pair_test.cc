@@ -2,6 +2,8 @@
 // every seed.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "netstack/core/stack_pair_test_support.h"
 
 namespace selvage::netstack {
@@ -67,18 +69,30 @@ TEST(StackPair, CarriesBothDirectionsOverAGoodLink) {
     EXPECT_EQ(pair.right.counters().tcp_retransmits, 0u);
 }
 
+StackOptions with(CongestionAlgorithm algorithm) {
+    StackOptions options;
+    options.congestion = algorithm;
+    return options;
+}
+
+constexpr CongestionAlgorithm kAlgorithms[] = {
+    CongestionAlgorithm::new_reno, CongestionAlgorithm::cubic, CongestionAlgorithm::bbr
+};
+
 TEST(StackPair, CarriesBothDirectionsOverABadLinkForManySeeds) {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         SCOPED_TRACE(seed);
+        const CongestionAlgorithm algorithm = kAlgorithms[seed % 3];
         StackPair pair(
             seed,
             LinkOptions{
                 .delay = 10ms,
-                .jitter = seed % 3 == 0 ? 15ms : 0ms,
+                .jitter = seed % 4 == 0 ? 15ms : 0ms,
                 .loss = 0.01 * static_cast<double>(seed % 10),
                 .duplicate = 0.02,
                 .corrupt = 0.01
-            }
+            },
+            with(algorithm), with(algorithm)
         );
         exchange(pair, {.there = 120'000, .back = 80'000});
         if (HasFailure()) break;
@@ -105,6 +119,23 @@ TEST(StackPair, OnePercentLossCostsFewTimeouts) {
     exchange(pair, {.there = 4'000'000, .back = 10});
     EXPECT_LT(pair.left.counters().tcp_timeouts, 8u);
     EXPECT_GT(pair.left.counters().tcp_fast_recoveries, 5u);
+}
+
+// 100 Mbit/s, 40 ms, 1 % loss: what every rule that takes a loss for congestion fails at.
+TEST(StackPair, RandomLossStopsRenoAndNotBbr) {
+    std::map<CongestionAlgorithm, Duration> took;
+    for (const CongestionAlgorithm algorithm : kAlgorithms) {
+        SCOPED_TRACE(static_cast<int>(algorithm));
+        StackPair pair(
+            11, LinkOptions{.delay = 20ms, .loss = 0.01, .rate = 12'500'000, .queue = 500'000},
+            with(algorithm), with(algorithm)
+        );
+        took[algorithm] = exchange(pair, {.there = 30'000'000, .back = 10});
+        EXPECT_EQ(pair.left.counters().tcp_timeouts, 0u);
+        EXPECT_EQ(pair.left.counters().tcp_spurious_losses, 0u);
+    }
+    EXPECT_LT(took[CongestionAlgorithm::bbr] * 10, took[CongestionAlgorithm::new_reno]);
+    EXPECT_LT(took[CongestionAlgorithm::bbr] * 10, took[CongestionAlgorithm::cubic]);
 }
 
 }  // namespace

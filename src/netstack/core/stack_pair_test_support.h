@@ -36,6 +36,8 @@ struct LinkOptions {
     double loss = 0;
     double duplicate = 0;
     double corrupt = 0;
+    std::uint64_t rate = 0;   // bytes a second; 0 is no limit
+    std::uint64_t queue = 0;  // bytes that may wait for their turn; more are lost
 };
 
 // One direction of the link: what a stack sends, on its way to the other.
@@ -47,6 +49,7 @@ public:
         for (packet::PacketBuf& packet : batch) {
             ++packets;
             if (dice_.chance(options.loss)) continue;
+            if (options.rate > 0 && !take_turn(packet.size(), batch.now())) continue;
             if (dice_.chance(options.duplicate)) carry(packet.bytes(), batch.now());
             if (dice_.chance(options.corrupt)) {
                 packet.data()[dice_.below(packet.size())] ^=
@@ -61,14 +64,25 @@ public:
     std::uint64_t packets = 0;
 
 private:
+    // The line is busy until free_at_; what would wait too long is lost.
+    bool take_turn(std::size_t bytes, TimePoint now) {
+        const auto time_of = [&](std::uint64_t count) {
+            return Duration(count * 1'000'000'000 / options.rate);
+        };
+        free_at_ = std::max(free_at_, now);
+        if (free_at_ - now > time_of(options.queue)) return false;
+        free_at_ += time_of(bytes);
+        return true;
+    }
     void carry(ByteView bytes, TimePoint now) {
-        Duration delay = options.delay;
+        Duration delay = options.delay + std::max(free_at_ - now, Duration::zero());
         if (options.jitter > Duration::zero()) {
             delay += Duration(dice_.below(static_cast<std::uint64_t>(options.jitter.count())));
         }
         under_way.emplace(now + delay, Bytes(bytes.begin(), bytes.end()));
     }
     Dice& dice_;
+    TimePoint free_at_{};
 };
 
 inline const IpAddress kLeftAddress = IpAddress::v4(10, 0, 0, 1);

@@ -67,7 +67,6 @@ void TcpConnection::take_syn_options(const TcpOptions& options) {
     } else {
         send_scale_ = receive_scale_ = 0;
     }
-    congestion_.start(full_segment());
 }
 
 void TcpConnection::accept_syn(const TcpSegment& syn, TimePoint now) {
@@ -91,9 +90,9 @@ void TcpConnection::become_established(TimePoint now) {
     state_ = TcpState::established;
     una_ = iss_ + 1;
     syn_due_ = false;
-    retransmit_at_ = kNever;
-    if (rtt_timing_ && syn_tries_ <= 1) rtt_.add_sample(now - rtt_started_);
-    rtt_timing_ = false;
+    send_timer_at_ = kNever;
+    if (syn_tries_ == 1) rtt_.add_sample(now - rtt_started_);  // Karn: not of a repeated SYN
+    rtt_seq_ = una_ + 1;
     backoff_ = 0;
     progress_at_ = last_heard_ = growth_started_ = now;
     if (options_.keep_alive.enabled) keep_alive_at_ = now + options_.keep_alive.idle;
@@ -110,7 +109,8 @@ void TcpConnection::enter_time_wait(TimePoint now) {
     state_ = TcpState::time_wait;
     reason_ = CloseReason::finished;  // whatever ends the quiet time
     send_.clear();
-    retransmit_at_ = keep_alive_at_ = kNever;
+    path_.reset();
+    send_timer_at_ = paced_at_ = idle_at_ = keep_alive_at_ = kNever;
     life_at_ = now + shared_.options.time_wait;
     post(socket_event::kReadable);
 }
@@ -120,8 +120,9 @@ void TcpConnection::finish(CloseReason reason) {
     if (reason_ == CloseReason::none) reason_ = reason;
     state_ = TcpState::closed;
     send_.clear();
-    retransmit_at_ = ack_at_ = keep_alive_at_ = life_at_ = kNever;
-    syn_due_ = ack_due_ = probe_due_ = override_due_ = false;
+    path_.reset();
+    send_timer_at_ = paced_at_ = idle_at_ = ack_at_ = keep_alive_at_ = life_at_ = kNever;
+    syn_due_ = ack_due_ = probe_due_ = override_due_ = tail_probe_due_ = false;
     duplicate_acks_due_ = 0;
     // What arrived in order may still be read after a timeout or a reset; what is behind a gap
     // never will be.
@@ -142,10 +143,14 @@ bool TcpConnection::read_finished() const {
     return fin_received_ || state_ == TcpState::closed;
 }
 
+std::uint32_t TcpConnection::congestion_window() const {
+    return path_ ? path_->congestion->window() : CongestionControl::initial_window(full_segment());
+}
+
 std::uint32_t TcpConnection::send_limit() const {
     // Twice the congestion window keeps the path full while the writer's loop comes round.
     const std::uint32_t wanted =
-        std::max(shared_.options.send_buffer_first, congestion_.window() * 2);
+        std::max(shared_.options.send_buffer_first, congestion_window() * 2);
     return std::min(wanted, shared_.options.send_buffer_max);
 }
 
@@ -261,7 +266,7 @@ TcpInfo TcpConnection::info() const {
 }
 
 TimePoint TcpConnection::deadline() const {
-    return std::min({retransmit_at_, ack_at_, keep_alive_at_, life_at_});
+    return std::min({send_timer_at_, paced_at_, ack_at_, keep_alive_at_, life_at_, idle_at_});
 }
 
 }  // namespace selvage::netstack

@@ -16,20 +16,20 @@
 //                 ^       | FIN      | ACK             | ACK
 //                 +-------+----------+                 +--> closed
 //
-// RTO, recovery, delayed ACK, persist, keep-alive and life-time are five deadlines; deadline()
-// is the earliest. Files: tcp_connection.cc (life and user calls), tcp_connection_input.cc,
-// tcp_connection_output.cc (segments out, timers).
+// Sending (one of: retransmission, tail loss probe, reordering, closed window), pacing, delayed
+// ACK, keep-alive, life-time and forgetting the path are the deadlines; deadline() is the earliest.
+// Files: tcp_connection.cc (life and user calls), tcp_connection_input.cc, tcp_connection_output.cc
+// (segments out, timers).
 #pragma once
 
 #include <cstdint>
 
 #include "netstack/core/byte_queue.h"
 #include "netstack/core/ip_output.h"
-#include "netstack/core/loss_recovery.h"
-#include "netstack/core/new_reno.h"
 #include "netstack/core/range_set.h"
 #include "netstack/core/rate_limit.h"
 #include "netstack/core/rtt_estimator.h"
+#include "netstack/core/send_path.h"
 #include "netstack/core/stack_counters.h"
 #include "netstack/core/stack_options.h"
 #include "netstack/core/tcp_info.h"
@@ -127,7 +127,8 @@ public:
     SocketEvents take_events() { return std::exchange(events_, SocketEvents{}); }
     bool has_events() const { return events_ != 0; }
     // For measurements and tests.
-    std::uint32_t congestion_window() const { return congestion_.window(); }
+    std::uint32_t congestion_window() const;
+    const SendPath* send_path() const { return path_.get(); }
     Duration smoothed_rtt() const { return rtt_.smoothed(); }
     TcpInfo info() const;
 
@@ -144,6 +145,9 @@ private:
         return state_ != TcpState::syn_sent && state_ != TcpState::syn_received;
     }
     SeqNum data_end() const { return send_begin() + static_cast<std::uint32_t>(send_.size()); }
+    bool persisting() const {
+        return send_timer_ == SendTimer::persist && send_timer_at_ != kNever;
+    }
     bool fin_sent() const { return fin_queued_ && !fin_acked_ && nxt_.after(data_end()); }
     std::uint32_t own_mss() const;
     // Payload bytes of a full segment without SACK blocks.
@@ -161,8 +165,9 @@ private:
     void challenge(TimePoint now);
     bool process_ack(const TcpSegment& s, TimePoint now);
     bool update_window(const TcpSegment& s);
-    void on_ack_advance(const TcpSegment& s, TimePoint now);
-    void take_rtt_sample(const TcpSegment& s, TimePoint now);
+    void take_rtt_sample(const TcpSegment& s, const LossRecovery::Outcome& outcome, TimePoint now);
+    LossRecovery::Outcome recover(const TcpSegment& s, bool duplicate, TimePoint now);
+    std::optional<std::int64_t> echoed_ms(const TcpSegment& s, TimePoint now) const;
     void on_fin_acked(TimePoint now);
     Reply process_payload(const TcpSegment& s, TimePoint now);
     bool store(SeqNum seq, ByteView bytes, TimePoint now);
@@ -176,13 +181,22 @@ private:
     Emit emit_syn(IpOutput& out, TimePoint now);
     Emit emit_probes(IpOutput& out, TimePoint now);
     Emit emit_data(IpOutput& out, TimePoint now);
+    bool emit_tail_probe(IpOutput& out, TimePoint now);
+    bool send_lost(IpOutput& out, std::uint32_t number, TimePoint now);
+    SendPath& path(TimePoint now);
+    bool paced_out(TimePoint now);
     bool may_send_new(std::uint32_t length, std::uint32_t usable, bool is_last) const;
     bool transmit(IpOutput& out, SeqNum seq, std::uint32_t length, TimePoint now);
     TcpOptions options_for_segment(TimePoint now) const;
     std::uint16_t select_window();
     bool window_update_due() const;
-    void arm_retransmit(TimePoint now);
+    void arm_send_timer(TimePoint now);
+    void arm_persist_timer(TimePoint now);
+    void on_send_timer(TimePoint now);
+    void on_persist_timer(TimePoint now);
     void on_retransmit_timer(TimePoint now);
+    void on_reorder_timer(TimePoint now);
+    void on_idle_timer(TimePoint now);
     void on_keep_alive_timer(TimePoint now);
     void on_life_timer(TimePoint now);
 
@@ -206,17 +220,15 @@ private:
     bool fin_acked_ = false;
     bool writer_waits_ = false;
     bool starved_ = false;
-    bool congestion_limited_ = false;
     bool syn_due_ = false;
     bool probe_due_ = false;     // of a closed window, or keep-alive
     bool override_due_ = false;  // send a small piece although waiting would be better
-    NewReno congestion_;
-    LossRecovery recovery_;
+    bool tail_probe_due_ = false;
+    std::unique_ptr<SendPath> path_;  // while there is something to know
     RttEstimator rtt_;
     int backoff_ = 0;
-    bool rtt_timing_ = false;
-    SeqNum rtt_seq_;
-    TimePoint rtt_started_{};
+    SeqNum rtt_seq_;           // a round trip is measured when it is acknowledged
+    TimePoint rtt_started_{};  // of the handshake
     TimePoint last_sent_{};
 
     // Receiving.
@@ -248,11 +260,14 @@ private:
     SeqNum last_ack_sent_;
 
     // Deadlines.
-    TimePoint retransmit_at_ = kNever;
+    enum class SendTimer : std::uint8_t { retransmit, tail_probe, reorder, persist };
+    SendTimer send_timer_ = SendTimer::retransmit;
+    TimePoint send_timer_at_ = kNever;
+    TimePoint paced_at_ = kNever;  // the next segment may leave then
+    TimePoint idle_at_ = kNever;   // the path is forgotten then
     TimePoint ack_at_ = kNever;
     TimePoint keep_alive_at_ = kNever;
     TimePoint life_at_ = kNever;  // TIME-WAIT, or nobody holds it any more
-    bool persisting_ = false;     // the retransmission timer probes a closed window
     int keep_alive_unanswered_ = 0;
     int syn_tries_ = 0;
     TimePoint last_heard_{};

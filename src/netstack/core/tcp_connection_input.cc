@@ -87,7 +87,7 @@ TcpConnection::Reply TcpConnection::on_segment_syn_sent(const TcpSegment& s, Tim
         state_ = TcpState::syn_received;
         syn_due_ = true;
         backoff_ = 0;
-        retransmit_at_ = kNever;
+        send_timer_at_ = kNever;
         return Reply::none;
     }
     become_established(now);
@@ -177,11 +177,10 @@ bool TcpConnection::update_window(const TcpSegment& s) {
     send_window_largest_ = std::max(send_window_largest_, window);
     window_seq_ = s.seq;
     window_ack_ = s.ack;
-    if (changed && persisting_) {
+    if (changed && persisting()) {
         // Open again, or still too small: emit() decides.
-        persisting_ = false;
         backoff_ = 0;
-        retransmit_at_ = kNever;
+        send_timer_at_ = kNever;
     }
     return changed;
 }
@@ -192,74 +191,115 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
         challenge(now);
         return false;
     }
-    const std::uint32_t flight = in_flight();
+    const bool data_under_way = in_flight() > 0;
     const bool advanced = s.ack.after(una_);
     const bool window_changed = s.ack.at_or_after(una_) && update_window(s);
     if (send_window_ == 0) progress_at_ = now;  // alive, and has told us to wait
-    if (advanced) on_ack_advance(s, now);
-    if (state_ == TcpState::closed) return true;
-
-    bool news = false;
-    if (sack_on_ && s.options.sack_count > 0) {
-        const auto blocks = std::span(s.options.sack).first(s.options.sack_count);
-        news = recovery_.on_sack(blocks, una_, nxt_);
+    // RFC 5681, section 2. A peer that agreed to SACK and then sends none is counted as well.
+    const bool duplicate = !advanced && s.ack == una_ && data_under_way && s.length() == 0 &&
+                           !window_changed && s.options.sack_count == 0;
+    const std::uint32_t acked = advanced ? s.ack.since(una_) : 0;
+    const bool fin_acked = advanced && fin_sent() && s.ack == nxt_;
+    if (advanced) {
+        una_ = s.ack;
+        const std::uint32_t data = acked - (fin_acked ? 1 : 0);
+        send_.drop_front(std::min<std::size_t>(data, send_.size()));
+        progress_at_ = now;
+        backoff_ = 0;
     }
-    const bool empty = s.length() == 0;
-    // A peer that agreed to SACK and then sends none still deserves to be counted.
-    const bool by_sack = sack_on_ && s.options.sack_count > 0;
-    const bool duplicate =
-        !advanced && s.ack == una_ && flight > 0 && (by_sack ? news : empty && !window_changed);
-    if (duplicate) recovery_.on_duplicate_ack(by_sack, full_segment(), flight);
-    if (duplicate || news) {
-        recovery_.update_lost(una_, full_segment());
-        if (recovery_.sees_loss(una_, full_segment())) {
-            ++shared_.counters.tcp_fast_recoveries;
-            congestion_.on_loss(in_flight());
-            recovery_.start_fast(una_, nxt_, full_segment());
-            retransmit_at_ = kNever;  // measured from the retransmission that emit() sends first
-            override_due_ = true;
-            rtt_timing_ = false;
+    if (path_) {
+        const LossRecovery::Outcome outcome = recover(s, duplicate, now);
+        if (advanced) take_rtt_sample(s, outcome, now);
+        if (advanced || outcome.started || outcome.undone || send_timer_ == SendTimer::tail_probe ||
+            path_->recovery.reorder_deadline()) {
+            arm_send_timer(now);
         }
     }
-    return true;
-}
-
-void TcpConnection::take_rtt_sample(const TcpSegment& s, TimePoint now) {
-    if (rtt_timing_) {
-        if (s.ack.before(rtt_seq_)) return;
-        rtt_.add_sample(now - rtt_started_);
-        rtt_timing_ = false;
-        return;
-    }
-    // Nothing is being timed because something was sent again, and Karn's rule forbids to guess
-    // which copy was meant; the echoed timestamp tells (RFC 7323, section 4.1).
-    if (!timestamps_on_ || !s.options.timestamps || s.options.timestamps->echo == 0) return;
-    const std::uint32_t elapsed = timestamp_now(now) - s.options.timestamps->echo;
-    if (elapsed < 120'000) rtt_.add_sample(std::chrono::milliseconds(elapsed));
-}
-
-void TcpConnection::on_ack_advance(const TcpSegment& s, TimePoint now) {
-    const bool fin_acked = fin_sent() && s.ack == nxt_;
-    const std::uint32_t acked = s.ack.since(una_);
-    const std::uint32_t data = acked - (fin_acked ? 1 : 0);
-    take_rtt_sample(s, now);
-    una_ = s.ack;
-    send_.drop_front(std::min<std::size_t>(data, send_.size()));
-    progress_at_ = now;
-    backoff_ = 0;
-
-    const auto phase = recovery_.phase();
-    recovery_.on_advance(una_, acked, full_segment(), sack_on_);
-    if (phase != LossRecovery::Phase::fast && congestion_limited_) congestion_.on_acked(data);
-
-    retransmit_at_ = kNever;
-    persisting_ = false;
-    if (in_flight() > 0) arm_retransmit(now);
     if (writer_waits_ && send_.size() <= send_limit() / 2) {
         writer_waits_ = false;
         post(socket_event::kWritable);
     }
     if (fin_acked) on_fin_acked(now);
+    return true;
+}
+
+// Tells loss recovery and congestion control what an ACK says, in that order.
+LossRecovery::Outcome TcpConnection::recover(const TcpSegment& s, bool duplicate, TimePoint now) {
+    LossRecovery& recovery = path_->recovery;
+    CongestionControl& congestion = *path_->congestion;
+    const auto phase_before = recovery.phase();
+    const std::uint32_t acked = una_.since(path_->una);
+    const std::uint32_t outstanding = nxt_.since(path_->una);
+    path_->una = una_;
+    AckSample sample{.now = now, .acked = acked, .in_flight_before = recovery.in_flight()};
+    const auto outcome = recovery.on_ack(
+        {.una = una_,
+         .nxt = nxt_,
+         .sack = std::span(s.options.sack).first(sack_on_ ? s.options.sack_count : 0),
+         .advanced = acked > 0,
+         .duplicate = duplicate,
+         .sack_in_use = sack_on_,
+         .segment_bytes = full_segment(),
+         .smoothed_rtt = rtt_.smoothed(),
+         .echoed_ms = echoed_ms(s, now),
+         .now = now},
+        congestion
+    );
+    if (outcome.undone) {
+        ++shared_.counters.tcp_spurious_losses;
+        congestion.on_spurious_loss();
+    }
+    if (outcome.ended) {
+        congestion.on_recovery_end(phase_before == LossRecovery::Phase::after_timeout, now);
+    }
+    if (outcome.started || outcome.probe_repaired) {
+        ++shared_.counters.tcp_fast_recoveries;
+        congestion.on_recovery_start(outstanding, now);
+        if (!outcome.started) congestion.on_recovery_end(false, now);
+        override_due_ = outcome.started;
+    }
+    sample.delivered = outcome.delivered;
+    sample.lost = outcome.lost;
+    sample.in_flight = recovery.in_flight();
+    sample.delivered_total = recovery.delivered();
+    sample.recovering = recovery.phase() == LossRecovery::Phase::fast;
+    sample.after_timeout = recovery.phase() == LossRecovery::Phase::after_timeout;
+    sample.window_limited = path_->use.limited();
+    sample.most_outstanding = path_->use.most_outstanding();
+    sample.rtt = outcome.rtt;
+    sample.smoothed_rtt = rtt_.smoothed();
+    sample.rate = outcome.rate;
+    const bool just_ended = outcome.ended && phase_before == LossRecovery::Phase::fast;
+    if (outcome.news && !just_ended) congestion.on_ack(sample);
+    return outcome;
+}
+
+std::optional<std::int64_t> TcpConnection::echoed_ms(const TcpSegment& s, TimePoint now) const {
+    if (!timestamps_on_ || !s.options.timestamps || s.options.timestamps->echo == 0) return {};
+    const auto age = static_cast<std::int32_t>(timestamp_now(now) - s.options.timestamps->echo);
+    if (age < 0 || age > 120'000) return {};
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() -
+           age;
+}
+
+// Once a round trip, as the smoothing of RFC 6298 expects.
+void TcpConnection::take_rtt_sample(
+    const TcpSegment& s, const LossRecovery::Outcome& outcome, TimePoint now
+) {
+    if (s.ack.before(rtt_seq_)) return;
+    if (outcome.rtt_oldest) {
+        rtt_.add_sample(*outcome.rtt_oldest);
+        rtt_seq_ = nxt_;
+        return;
+    }
+    // All of it was sent again, and Karn's rule forbids to guess which copy was meant; the echoed
+    // timestamp tells (RFC 7323, section 4.1).
+    const auto echoed = echoed_ms(s, now);
+    if (!echoed) return;
+    const auto now_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+    rtt_.add_sample(std::chrono::milliseconds(now_ms - *echoed));
+    rtt_seq_ = nxt_;
 }
 
 void TcpConnection::on_fin_acked(TimePoint now) {

@@ -7,6 +7,21 @@ namespace selvage::netstack {
 
 using namespace packet::tcp_flag;
 
+namespace {
+
+// A loop under load is late by milliseconds; probing sooner would mostly send what is on its way.
+constexpr Duration kTailProbeMin = 10ms;
+// What a peer may wait before it acknowledges a single segment (RFC 8985, section 7.2).
+constexpr Duration kDelayedAckMax = 200ms;
+// What was learnt of a path this long ago says little, and its memory serves others better.
+constexpr Duration kForgetPath = 10s;
+
+std::int64_t clock_ms(TimePoint now) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+}
+
+}  // namespace
+
 TcpConnection::Emit TcpConnection::emit(IpOutput& out, TimePoint now) {
     switch (state_) {
         case TcpState::closed:
@@ -62,12 +77,14 @@ TcpConnection::Emit TcpConnection::emit_syn(IpOutput& out, TimePoint now) {
     syn_due_ = false;
     nxt_ = iss_ + 1;
     if (syn_tries_++ == 0) {
-        rtt_timing_ = true;
         rtt_started_ = now;
     } else {
         ++shared_.counters.tcp_retransmits;
     }
-    if (retransmit_at_ == kNever) retransmit_at_ = now + rtt_.timeout(backoff_);
+    if (send_timer_at_ == kNever) {
+        send_timer_ = SendTimer::retransmit;
+        send_timer_at_ = now + rtt_.timeout(backoff_);
+    }
     return Emit::done;
 }
 
@@ -86,53 +103,115 @@ TcpConnection::Emit TcpConnection::emit_probes(IpOutput& out, TimePoint now) {
     return Emit::done;
 }
 
+SendPath& TcpConnection::path(TimePoint now) {
+    if (!path_) {
+        const auto algorithm = options_.congestion.value_or(shared_.options.congestion);
+        path_ = std::make_unique<SendPath>(algorithm, full_segment(), rtt_.smoothed(), una_, now);
+    } else if (in_flight() == 0 && now - last_sent_ > rtt_.timeout(0)) {
+        path_->congestion->on_restart_after_idle(now);
+    }
+    idle_at_ = kNever;
+    return *path_;
+}
+
+// True when the next segment must wait for its time.
+bool TcpConnection::paced_out(TimePoint now) {
+    const CongestionControl& congestion = *path_->congestion;
+    paced_at_ = kNever;
+    if (path_->pacer.ready(now, congestion.pacing_rate(), congestion.burst())) return false;
+    paced_at_ = path_->pacer.next_at();
+    return true;
+}
+
+bool TcpConnection::send_lost(IpOutput& out, std::uint32_t number, TimePoint now) {
+    LossRecovery& recovery = path_->recovery;
+    const SentSegment& segment = recovery.log()[number];
+    if (!transmit(out, segment.begin, segment.size(), now)) return false;
+    recovery.on_sent_lost(number, now, clock_ms(now));
+    ++shared_.counters.tcp_retransmits;
+    return true;
+}
+
+// RFC 8985, section 7.3: something new if there is, else the last segment once more, so that the
+// answer shows what is missing.
+bool TcpConnection::emit_tail_probe(IpOutput& out, TimePoint now) {
+    LossRecovery& recovery = path_->recovery;
+    if (recovery.log().empty() || recovery.recovering()) return true;
+    const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
+    const SeqNum edge = una_ + send_window_;
+    const std::uint32_t unsent = stream_end.after(nxt_) ? stream_end.since(nxt_) : 0;
+    const std::uint32_t usable = edge.after(nxt_) ? edge.since(nxt_) : 0;
+    const std::uint32_t length = std::min({unsent, usable, full_segment()});
+    if (length > 0 && !recovery.log().full()) {
+        if (!transmit(out, nxt_, length, now)) return false;
+        recovery.on_probe_sent(nxt_, false);
+    } else {
+        const std::uint32_t last = recovery.log().last();
+        const SentSegment& segment = recovery.log()[last];
+        if (!transmit(out, segment.begin, segment.size(), now)) return false;
+        recovery.on_sent_again(last, now, clock_ms(now));
+        recovery.on_probe_sent(nxt_, true);
+        ++shared_.counters.tcp_retransmits;
+    }
+    ++shared_.counters.tcp_tail_probes;
+    arm_send_timer(now);
+    return true;
+}
+
 TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     if (send_.empty() && !fin_queued_) return Emit::done;
     if (fin_acked_) return Emit::done;
-    if (in_flight() == 0 && now - last_sent_ > rtt_.timeout(0)) congestion_.on_idle();
-
+    LossRecovery& recovery = path(now).recovery;
+    const CongestionControl& congestion = *path_->congestion;
+    if (tail_probe_due_) {
+        if (!emit_tail_probe(out, now)) return Emit::blocked;
+        tail_probe_due_ = false;
+    }
     const std::uint32_t segment_bytes = full_segment();
     const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
-    std::uint32_t pipe = recovery_.pipe(una_, nxt_);
-    const bool recovering = recovery_.phase() != LossRecovery::Phase::none;
     for (int budget = kEmitBudget; budget > 0; --budget) {
-        const std::uint32_t window = congestion_.window();
-        const std::uint32_t room = window > pipe ? window - pipe : 0;
-        const bool first_of_recovery = recovering && override_due_;
-        if (const auto lost = recovery_.next_lost(una_, segment_bytes)) {
-            congestion_limited_ = true;
-            if (room < lost->size() && !first_of_recovery) return Emit::done;
-            if (!transmit(out, lost->begin, lost->size(), now)) return Emit::blocked;
-            recovery_.on_retransmitted(lost->end);
-            ++shared_.counters.tcp_retransmits;
+        const std::uint32_t window = congestion.window();
+        const std::uint32_t flight = recovery.in_flight();
+        const std::uint32_t room = window > flight ? window - flight : 0;
+        if (const auto lost = recovery.next_lost()) {
+            const std::uint32_t size = recovery.log()[*lost].size();
+            // The path has become narrower since. A FIN takes no room.
+            if (size > segment_bytes + 1) {
+                recovery.resegment(segment_bytes);
+                continue;
+            }
+            path_->use.note(true, in_flight(), una_, nxt_);
+            const bool first_of_recovery = recovery.recovering() && override_due_;
+            if (room < size && !first_of_recovery) return Emit::done;
+            if (paced_out(now)) return Emit::done;
+            if (!send_lost(out, *lost, now)) return Emit::blocked;
             override_due_ = false;
-            pipe += lost->size();
+            if (budget == 1) return Emit::again;
             continue;
         }
         const std::uint32_t unsent = stream_end.after(nxt_) ? stream_end.since(nxt_) : 0;
-        if (unsent == 0) break;
+        if (unsent == 0 || recovery.log().full()) break;
         const SeqNum edge = una_ + send_window_;
         const std::uint32_t usable = edge.after(nxt_) ? edge.since(nxt_) : 0;
         std::uint32_t length = std::min({unsent, usable, segment_bytes});
         // The FIN takes no room from the payload.
         if (fin_queued_ && unsent == segment_bytes + 1 && usable >= unsent) length = unsent;
         if (length == 0 || !may_send_new(length, usable, length == unsent)) break;
-        if (room < length && pipe > 0) {
-            congestion_limited_ = true;
+        if (room < length && flight > 0) {
+            path_->use.note(true, in_flight(), una_, nxt_);
             return Emit::done;
         }
+        if (paced_out(now)) return Emit::done;
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
         override_due_ = false;
-        pipe += length;
-        congestion_limited_ = pipe + segment_bytes > window;
+        path_->use.note(recovery.in_flight() >= window, in_flight(), una_, nxt_);
         if (budget == 1) return Emit::again;
     }
     override_due_ = false;
+    const bool waiting = stream_end.after(nxt_);
+    if (!waiting && recovery.in_flight() < congestion.window()) recovery.on_app_limited();
     // Data is waiting, nothing is under way, and the window is why: ask for it from time to time.
-    if (in_flight() == 0 && stream_end.after(nxt_) && retransmit_at_ == kNever) {
-        persisting_ = true;
-        retransmit_at_ = now + rtt_.timeout(backoff_);
-    }
+    if (in_flight() == 0 && waiting && send_timer_at_ == kNever) arm_persist_timer(now);
     return Emit::done;
 }
 
@@ -199,20 +278,19 @@ bool TcpConnection::transmit(IpOutput& out, SeqNum seq, std::uint32_t length, Ti
     ack_at_ = kNever;
     if (length == 0) return true;
 
+    SendPath& sending = path(now);
+    const bool idle = sending.recovery.log().empty();
+    sending.pacer.on_sent(length, sending.congestion->pacing_rate(), idle, now);
+    sending.congestion->on_sent(length);
     last_sent_ = now;
     const bool is_new = seq == nxt_;
     if (is_new) {
         if (in_flight() == 0) progress_at_ = now;
+        sending.recovery.on_sent_new(seq, seq + length, now);
         nxt_ += length;
-        if (!rtt_timing_) {
-            rtt_timing_ = true;
-            rtt_seq_ = nxt_;
-            rtt_started_ = now;
-        }
-    } else if (rtt_timing_ && seq.before(rtt_seq_)) {
-        rtt_timing_ = false;  // Karn: the ACK could be for either copy
     }
-    if (retransmit_at_ == kNever || persisting_) arm_retransmit(now);
+    const bool probing = is_new && send_timer_ == SendTimer::tail_probe;
+    if (send_timer_at_ == kNever || persisting() || probing) arm_send_timer(now);
     return true;
 }
 
@@ -245,10 +323,34 @@ bool TcpConnection::window_update_due() const {
     return gain >= receive_limit_ / 4 || (offered < 2 * own_mss() && gain >= own_mss());
 }
 
-void TcpConnection::arm_retransmit(TimePoint now) {
-    persisting_ = false;
+// One timer for what is under way, and the reason that is due first.
+void TcpConnection::arm_send_timer(TimePoint now) {
+    send_timer_ = SendTimer::retransmit;
+    send_timer_at_ = kNever;
+    if (in_flight() == 0) {
+        if (send_.empty()) idle_at_ = now + kForgetPath;
+        return;
+    }
+    const LossRecovery& recovery = path_->recovery;
+    Duration wait = rtt_.timeout(backoff_);
+    if (recovery.may_probe(sack_on_) && rtt_.has_sample()) {
+        // A single segment is acknowledged late (RFC 8985, section 7.2).
+        Duration probe = std::max(rtt_.smoothed() * 2, kTailProbeMin);
+        if (recovery.log().count() == 1) probe += kDelayedAckMax;
+        send_timer_ = SendTimer::tail_probe;
+        wait = std::min(wait, probe);
+    }
     const TimePoint give_up = progress_at_ + options_.user_timeout;
-    retransmit_at_ = std::max(std::min(now + rtt_.timeout(backoff_), give_up), now + 1ms);
+    send_timer_at_ = std::max(std::min(now + wait, give_up), now + 1ms);
+    if (const auto reorder = recovery.reorder_deadline(); reorder && *reorder < send_timer_at_) {
+        send_timer_ = SendTimer::reorder;
+        send_timer_at_ = *reorder;
+    }
+}
+
+void TcpConnection::arm_persist_timer(TimePoint now) {
+    send_timer_ = SendTimer::persist;
+    send_timer_at_ = now + rtt_.timeout(backoff_);
 }
 
 void TcpConnection::on_timer(TimePoint now) {
@@ -258,8 +360,10 @@ void TcpConnection::on_timer(TimePoint now) {
     }
     if (life_at_ <= now) on_life_timer(now);
     if (state_ == TcpState::closed) return;
-    if (retransmit_at_ <= now) on_retransmit_timer(now);
+    if (send_timer_at_ <= now) on_send_timer(now);
     if (state_ == TcpState::closed) return;
+    if (paced_at_ <= now) paced_at_ = kNever;
+    if (idle_at_ <= now) on_idle_timer(now);
     if (keep_alive_at_ <= now) on_keep_alive_timer(now);
 }
 
@@ -277,46 +381,92 @@ void TcpConnection::on_life_timer(TimePoint now) {
     finish(CloseReason::timed_out);
 }
 
-void TcpConnection::on_retransmit_timer(TimePoint now) {
-    retransmit_at_ = kNever;
-    const auto give_up = [this] {
-        ++shared_.counters.tcp_timed_out;
-        finish(CloseReason::timed_out);
-    };
+void TcpConnection::on_idle_timer(TimePoint now) {
+    idle_at_ = kNever;
+    if (in_flight() > 0 || !send_.empty() || !path_) return;
+    // Something may have been said since without the timer noticing.
+    if (now - last_sent_ < kForgetPath) {
+        idle_at_ = last_sent_ + kForgetPath;
+        return;
+    }
+    path_.reset();
+}
+
+void TcpConnection::on_send_timer(TimePoint now) {
+    send_timer_at_ = kNever;
     if (!synchronized()) {
-        const bool dialling = !passive_;
-        const int limit = dialling ? shared_.options.syn_retries : shared_.options.syn_ack_retries;
-        if (syn_tries_ > limit) return give_up();
+        const int limit = passive_ ? shared_.options.syn_ack_retries : shared_.options.syn_retries;
+        if (syn_tries_ > limit) {
+            ++shared_.counters.tcp_timed_out;
+            return finish(CloseReason::timed_out);
+        }
         ++backoff_;
         syn_due_ = true;
         return;
     }
-    if (persisting_) {
-        if (now - last_heard_ >= options_.user_timeout) return give_up();
-        persisting_ = false;
-        ++backoff_;
-        if (send_window_ > in_flight()) {
-            override_due_ = true;  // a small window is better used than waited for
-        } else {
-            probe_due_ = true;
-            ++shared_.counters.tcp_zero_window_probes;
-        }
-        return;
+    switch (send_timer_) {
+        case SendTimer::persist:
+            return on_persist_timer(now);
+        case SendTimer::retransmit:
+            return on_retransmit_timer(now);
+        case SendTimer::tail_probe:
+            tail_probe_due_ = true;
+            return;
+        case SendTimer::reorder:
+            return on_reorder_timer(now);
     }
-    if (in_flight() == 0) return;
-    if (now - progress_at_ >= options_.user_timeout) return give_up();
-    ++shared_.counters.tcp_timeouts;
-    congestion_.on_timeout(in_flight(), backoff_ > 0);
-    recovery_.start_after_timeout(una_, nxt_);
+}
+
+void TcpConnection::on_persist_timer(TimePoint now) {
+    if (now - last_heard_ >= options_.user_timeout) {
+        ++shared_.counters.tcp_timed_out;
+        return finish(CloseReason::timed_out);
+    }
+    send_timer_ = SendTimer::retransmit;
     ++backoff_;
-    rtt_timing_ = false;
+    if (send_window_ > in_flight()) {
+        override_due_ = true;  // a small window is better used than waited for
+    } else {
+        probe_due_ = true;
+        ++shared_.counters.tcp_zero_window_probes;
+    }
+}
+
+void TcpConnection::on_reorder_timer(TimePoint now) {
+    if (!path_) return;
+    const auto outcome =
+        path_->recovery.on_reorder_timer(una_, nxt_, rtt_.smoothed(), now, *path_->congestion);
+    if (outcome.started) {
+        ++shared_.counters.tcp_fast_recoveries;
+        path_->congestion->on_recovery_start(in_flight(), now);
+        override_due_ = true;
+    }
+    arm_send_timer(now);
+}
+
+void TcpConnection::on_retransmit_timer(TimePoint now) {
+    if (in_flight() == 0) return;
+    if (now - progress_at_ >= options_.user_timeout) {
+        ++shared_.counters.tcp_timed_out;
+        return finish(CloseReason::timed_out);
+    }
+    ++shared_.counters.tcp_timeouts;
+    SendPath& sending = path(now);
+    sending.recovery.on_timeout(una_, nxt_, now, *sending.congestion);
+    sending.congestion->on_timeout(
+        {.outstanding = in_flight(),
+         .in_flight = sending.recovery.in_flight(),
+         .again = backoff_ > 0},
+        now
+    );
+    ++backoff_;
     override_due_ = true;
 }
 
 void TcpConnection::on_keep_alive_timer(TimePoint now) {
     const KeepAlive& keep = options_.keep_alive;
     // Data under way is probe enough, and its own timer gives up.
-    if (in_flight() > 0 || persisting_) last_heard_ = std::max(last_heard_, now - keep.idle / 2);
+    if (in_flight() > 0 || persisting()) last_heard_ = std::max(last_heard_, now - keep.idle / 2);
     if (keep_alive_unanswered_ == 0 && now < last_heard_ + keep.idle) {
         keep_alive_at_ = last_heard_ + keep.idle;
         return;

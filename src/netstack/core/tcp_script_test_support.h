@@ -114,7 +114,8 @@ struct ScriptOptions {
     std::uint16_t listen = 0;  // 0: the script dials
     TcpListenOptions listener{.socket = {.keep_alive = {.enabled = false}}};
     TcpConnectOptions dialled{};
-    StackOptions stack{};
+    // Windows that can be counted, unless a script is about another algorithm.
+    StackOptions stack{.congestion = CongestionAlgorithm::new_reno};
     bool v6 = false;
 };
 
