@@ -39,10 +39,14 @@ public:
     // Against overflow, and more than any buffer can fill.
     static constexpr std::uint32_t kWindowMax = 64 * 1024 * 1024;
 
+    static constexpr std::uint32_t kNoThreshold = 0x7fffffff;
+
     virtual ~CongestionControl() = default;
 
     // Bytes that may be in flight.
     virtual std::uint32_t window() const = 0;
+    // Where slow start ends; kNoThreshold before a loss and for those that know no such thing.
+    virtual std::uint32_t slow_start_threshold() const { return kNoThreshold; }
     // Bytes a second; 0 is as fast as the window allows.
     virtual std::uint64_t pacing_rate() const { return 0; }
     // Bytes that may leave at once when it is paced.

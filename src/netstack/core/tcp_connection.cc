@@ -254,15 +254,34 @@ std::uint32_t TcpConnection::timestamp_now(TimePoint now) const {
 }
 
 TcpInfo TcpConnection::info() const {
-    return {
+    TcpInfo info{
         .mss = full_segment(),
         .advertised_mss = own_mss(),
-        .congestion_window = congestion_.window(),
-        .slow_start_threshold = congestion_.slow_start_threshold(),
+        .congestion_window = congestion_window(),
+        .slow_start_threshold = CongestionControl::kNoThreshold,
         .in_flight = in_flight(),
         .backoff = backoff_,
         .smoothed_rtt = rtt_.smoothed(),
     };
+    if (!path_) return info;
+    const LossRecovery& recovery = path_->recovery;
+    info.slow_start_threshold = path_->congestion->slow_start_threshold();
+    info.sacked = recovery.log().sacked_bytes();
+    info.lost = recovery.log().lost_bytes();
+    info.min_rtt = recovery.rtt_min();
+    info.reorderings_seen = recovery.seen_reordering() ? 1 : 0;
+    switch (recovery.phase()) {
+        case LossRecovery::Phase::none:
+            info.phase = info.sacked > 0 ? TcpPhase::disorder : TcpPhase::open;
+            break;
+        case LossRecovery::Phase::fast:
+            info.phase = TcpPhase::recovery;
+            break;
+        case LossRecovery::Phase::after_timeout:
+            info.phase = TcpPhase::loss;
+            break;
+    }
+    return info;
 }
 
 TimePoint TcpConnection::deadline() const {

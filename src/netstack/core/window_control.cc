@@ -175,7 +175,7 @@ void WindowControl::on_spurious_loss() {
 
 void WindowControl::on_restart_after_idle(TimePoint) {
     // The path may have changed (RFC 5681, section 4.1). What it could carry once is remembered.
-    if (threshold_ != kWindowMax) threshold_ = std::max(threshold_, window_ / 4 * 3);
+    if (threshold_ != kNoThreshold) threshold_ = std::max(threshold_, window_ / 4 * 3);
     window_ = std::min(window_, initial_window(mss_));
     cubic_.epoch.reset();
     start_.restart();

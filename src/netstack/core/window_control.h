@@ -44,7 +44,7 @@ public:
     WindowControl(Growth growth, std::uint32_t mss);
 
     std::uint32_t window() const override { return window_; }
-    std::uint32_t slow_start_threshold() const { return threshold_; }
+    std::uint32_t slow_start_threshold() const override { return threshold_; }
     bool in_slow_start() const { return window_ < threshold_; }
 
     void on_ack(const AckSample& ack) override;
@@ -75,7 +75,7 @@ private:
     Growth growth_;
     std::uint32_t mss_;
     std::uint32_t window_;
-    std::uint32_t threshold_ = kWindowMax;
+    std::uint32_t threshold_ = kNoThreshold;
     double growth_left_ = 0;  // bytes that did not make a segment yet
     HyStart start_;
     Cubic cubic_;
