@@ -80,6 +80,25 @@ TEST(SentLog, CutsSegmentsForANarrowerPath) {
     EXPECT_EQ(log[log.last()].size(), 200u);
 }
 
+TEST(SentLog, JoinsTinySegmentsThatAreLost) {
+    SentLog log;
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        SentSegment segment;
+        segment.begin = SeqNum(10 * i);
+        segment.end = SeqNum(10 * (i + 1));
+        log.push(segment);
+    }
+    for (std::uint32_t i = 0; i < 3; ++i)
+        log.mark_lost(i);
+    EXPECT_TRUE(log.merge_first(25));
+    EXPECT_FALSE(log.merge_first(25)) << "too long";
+    EXPECT_TRUE(log.merge_first(30));
+    EXPECT_FALSE(log.merge_first(100)) << "not lost";
+    EXPECT_EQ(log.count(), 2u);
+    EXPECT_EQ(log.lost_bytes(), 30u);
+    EXPECT_EQ(log[log.first_lost()].size(), 30u);
+}
+
 AckSample ack_of(std::uint32_t bytes, TimePoint now, std::uint64_t total) {
     AckSample ack;
     ack.now = now;

@@ -98,8 +98,11 @@ public:
         const std::uint32_t bytes = log_.in_flight_bytes();
         return bytes - std::min(bytes, left_network_);
     }
-    // The number of the next segment to send again.
-    std::optional<std::uint32_t> next_lost() const {
+    // The number of the next segment to send again, of at most `most` bytes if it is made of
+    // several.
+    std::optional<std::uint32_t> next_lost(std::uint32_t most) {
+        while (log_.first_lost() == log_.first() && log_.merge_first(most)) {
+        }
         const std::uint32_t number = log_.first_lost();
         if (number == SentLog::kNone) return std::nullopt;
         return number;

@@ -118,6 +118,20 @@ void SentLog::mark_sacked(std::uint32_t number) {
     ++sacked_count_;
 }
 
+bool SentLog::merge_first(std::uint32_t most) {
+    if (count() < 2) return false;
+    const SentSegment first = (*this)[first_];
+    SentSegment& second = (*this)[after(first_)];
+    const bool both_lost =
+        first.state == SentSegment::State::lost && second.state == SentSegment::State::lost;
+    if (!both_lost || first.size() + second.size() > most) return false;
+    pop_first();
+    second.begin = first.begin;
+    second.retransmitted |= first.retransmitted;
+    lost_.bytes += first.size();
+    return true;
+}
+
 void SentLog::restore_lost() {
     while (lost_.tail != kNone) {
         const std::uint32_t number = lost_.tail;

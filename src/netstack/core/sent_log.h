@@ -71,6 +71,9 @@ public:
     void put_in_flight(std::uint32_t number);
     void mark_lost(std::uint32_t number);
     void mark_sacked(std::uint32_t number);
+    // Joins the first two segments if both are lost and `most` bytes hold them, so that tiny ones
+    // are sent again together. False when they are not.
+    bool merge_first(std::uint32_t most);
     // Those believed lost are in flight after all, and older than all others.
     void restore_lost();
     // Cuts segments longer than `most` into pieces, for a path that takes only smaller ones.

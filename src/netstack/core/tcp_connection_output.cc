@@ -173,7 +173,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         const std::uint32_t window = congestion.window();
         const std::uint32_t flight = recovery.in_flight();
         const std::uint32_t room = window > flight ? window - flight : 0;
-        if (const auto lost = recovery.next_lost()) {
+        if (const auto lost = recovery.next_lost(segment_bytes)) {
             const std::uint32_t size = recovery.log()[*lost].size();
             // The path has become narrower since. A FIN takes no room.
             if (size > segment_bytes + 1) {
