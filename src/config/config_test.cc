@@ -135,12 +135,15 @@ TEST(Config, AnUnknownKeyNamesItsPlaceAndTheNearestKnownOne) {
 
 TEST(Config, AllMistakesOfAFileAreReported) {
     EXPECT_EQ(
-        mistakes("ipv4 = \"10.144.1.300\"\nlisteners = [\"quic://0.0.0.0:11012\", 5]\ndhcp = true\n"
+        mistakes("ipv4 = \"10.144.1.300\"\nlisteners = [\"quic://0.0.0.0:11012\", "
+                 "5]\nmapped_listeners = [\"tcp://h\"]\n"
                  "[flags]\nmtu = 9000\nlatency_first = \"yes\"\n[[peer]]\nurl = \"tcp://a\"\n"),
         "home.toml:1:8: ipv4: must be an IPv4 address with its network, as \"10.144.1.1/24\"\n"
         "home.toml:2:14: listeners: the scheme quic is not in this version of Selvage\n"
         "home.toml:2:38: listeners: must hold strings, not a number\n"
-        "home.toml:3:8: dhcp: `dhcp` is not supported yet: give the node its address with `ipv4`\n"
+        "home.toml:3:20: mapped_listeners: `mapped_listeners` is not supported yet: Selvage does "
+        "not "
+        "announce its listeners\n"
         "home.toml:5:7: flags.mtu: must be a whole number from 576 to 1500\n"
         "home.toml:6:17: flags.latency_first: must be true or false, not a string\n"
         "home.toml:7:1: peer.uri: is missing: write uri = \"tcp://host:11010\"\n"
@@ -407,8 +410,10 @@ TEST(CommandLine, UnknownAndUnsupportedFlagsAreRefusedByName) {
     EXPECT_EQ(refusal({"--no-tunn"}), "--no-tunn: there is no such option; did you mean --no-tun?");
     EXPECT_EQ(refusal({"stray"}), "stray: is not expected here");
     EXPECT_EQ(
-        refusal({"--dhcp"}),
-        "--dhcp: dhcp: `dhcp` is not supported yet: give the node its address with `ipv4`"
+        refusal({"--enable-exit-node"}),
+        "--enable-exit-node: flags.enable_exit_node: `enable_exit_node = true` is not supported "
+        "yet: "
+        "Selvage is no exit node"
     );
     EXPECT_EQ(
         refusal({"--socks5", "1080"}),

@@ -32,6 +32,14 @@ std::string quoted_list(const std::vector<std::string>& texts) {
     return "[" + out + "]";
 }
 
+template <class T>
+std::vector<std::string> texts_of(const std::vector<T>& values) {
+    std::vector<std::string> out;
+    for (const T& value : values)
+        out.push_back(value.to_string());
+    return out;
+}
+
 void describe_service(const edge::ServiceOptions& service, std::string& out) {
     if (!service.enabled) return;
     std::vector<std::string> allow;
@@ -62,6 +70,11 @@ std::string describe(const NodeOptions& options) {
     }
     if (const auto& ipv6 = options.addresses.ipv6) {
         out += fmt::format("ipv6 = {}\n", quoted(ipv6->to_string()));
+    }
+    if (options.dhcp) out += "dhcp = true\n";
+    if (options.routes) out += fmt::format("routes = {}\n", quoted_list(texts_of(*options.routes)));
+    if (!options.exit_nodes.empty()) {
+        out += fmt::format("exit_nodes = {}\n", quoted_list(texts_of(options.exit_nodes)));
     }
     std::vector<std::string> listeners;
     listeners.reserve(options.listeners.size());

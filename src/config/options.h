@@ -26,6 +26,11 @@ struct NodeOptions {
     std::string network_name = "default";
     crypto::SecretText network_secret;
     NodeAddresses addresses;  // our virtual ones; none: a relay without one
+    bool dhcp = false;        // the IPv4 address is chosen by what others have; `ipv4` is ignored
+    // The host's routes into the mesh, instead of what members announce. Wide networks, as a
+    // default route, are believed within these only.
+    std::optional<std::vector<Prefix>> routes;
+    std::vector<IpAddress> exit_nodes;  // virtual addresses; the first that can be reached counts
     std::vector<tunnel::Url> listeners;
     std::vector<tunnel::Url> peers;
 
@@ -52,7 +57,8 @@ struct NodeOptions {
 
     std::vector<edge::ServiceOptions> services;  // one per service of the build
 
-    // What was written, flags merged in and without the network's secret: reload_plan.h compares it.
+    // What was written, flags merged in and without the network's secret: reload_plan.h compares
+    // it.
     OptionTable document;
 
     // What the TUN device and our stack use.

@@ -246,6 +246,30 @@ void read_address6(OptionReader& in, NodeOptions& options) {
     options.addresses.ipv6 = *parsed;
 }
 
+// A network without host bits, as stock nodes demand.
+void read_routes(OptionReader& in, NodeOptions& options) {
+    std::vector<Prefix> routes;
+    for (const auto& [text, at] : in.texts("routes")) {
+        const auto network = Prefix::parse(text);
+        if (network && !network->has_host_bits()) {
+            routes.push_back(*network);
+        } else {
+            in.problem("routes", at, "must be a network without host bits, as \"10.9.0.0/16\"");
+        }
+    }
+    if (in.take("routes") != nullptr) options.routes = std::move(routes);
+}
+
+void read_exit_nodes(OptionReader& in, NodeOptions& options) {
+    for (const auto& [text, at] : in.texts("exit_nodes")) {
+        if (const auto address = IpAddress::parse(text)) {
+            options.exit_nodes.push_back(*address);
+        } else {
+            in.problem("exit_nodes", at, "must be a virtual address, as \"10.144.1.1\"");
+        }
+    }
+}
+
 void read_listeners(OptionReader& in, NodeOptions& options) {
     for (const auto& [text, at] : in.texts("listeners")) {
         auto urls = tunnel::listener_urls(text);
@@ -377,6 +401,10 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
     read_network(in, options);
     read_address(in, options);
     read_address6(in, options);
+    options.dhcp = in.boolean("dhcp", options.dhcp);
+    if (options.dhcp) options.addresses.ipv4.reset();
+    read_routes(in, options);
+    read_exit_nodes(in, options);
     read_listeners(in, options);
     read_peers(in, options);
     if (const OptionTable* flags = in.table("flags")) {

@@ -147,7 +147,7 @@ bool Forwarder::may_send_from(PeerId peer, const IpAddress& source) {
         last_source_.generation == routes_->generation()) {
         return true;
     }
-    const bool known = routes_->may_send_from(peer, source);
+    const bool known = routes_->may_send_from(peer, source) || exit_node_for(source) == peer;
     if (known) last_source_ = {peer, source, routes_->generation()};
     return known;
 }
@@ -274,7 +274,9 @@ void Forwarder::note_local_flow(const IpMeta& ip, Side side, TimePoint now) {
 std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
     const IpMeta& ip = *packet.meta().ip;
     const bool to_all = is_broadcast(ip.destination);
-    const auto to = to_all ? std::nullopt : routes_->peer_for(ip.destination);
+    auto to = to_all ? std::nullopt : routes_->peer_for(ip.destination);
+    const bool exits = !to_all && !to;
+    if (exits) to = exit_node_for(ip.destination);
     if (!to_all && !to) return DropReason::no_route;
 
     const auto size = static_cast<std::uint32_t>(packet.size());
@@ -286,6 +288,7 @@ std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
     codec_.shrink(packet);
     if (!codec_.seal(packet)) return DropReason::no_buffer;
     header->flags |= options_.latency_first ? packet::flag::kLatencyFirst : std::uint8_t{0};
+    if (exits) header->flags |= packet::flag::kExitNode;
     ++traffic_.tx_packets;
     traffic_.tx_bytes += size;
     return to_all ? broadcast(packet, out) : emit(packet, out);
@@ -299,6 +302,19 @@ std::optional<DropReason> Forwarder::broadcast(PacketBuf& packet, Outbox& out) {
         if (!copy) return DropReason::no_buffer;
         copy.header<PeerHeader>()->to_peer = peer.raw();
         if (const auto drop = emit(copy, out)) drops_.add(*drop);
+    }
+    return std::nullopt;
+}
+
+std::optional<PeerId> Forwarder::exit_node_for(const IpAddress& outside) const {
+    if (options_.exit_nodes.empty()) return std::nullopt;
+    const bool special = outside.is_link_local() || outside.is_multicast() ||
+                         outside.is_loopback() || outside.is_unspecified();
+    if (special || addresses_.covers(outside) || routes_->peer_for(outside)) return std::nullopt;
+    for (const IpAddress& exit : options_.exit_nodes) {
+        if (exit.is_v4() != outside.is_v4()) continue;
+        const auto peer = routes_->peer_for(exit);
+        if (peer && *peer != options_.my_id) return peer;
     }
     return std::nullopt;
 }

@@ -109,6 +109,8 @@ private:
     std::optional<DropReason> broadcast(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> emit(packet::PacketBuf& packet, Outbox& out);
     std::optional<PeerId> next_hop(const packet::PeerHeader& header) const;
+    // The exit node that carries traffic to and from this address; none for what is in the mesh.
+    std::optional<PeerId> exit_node_for(const IpAddress& outside) const;
     // Whether everybody gets what is sent there.
     bool is_broadcast(const IpAddress& destination) const;
     bool is_ours(const IpAddress& address) const { return addresses_.has(address); }

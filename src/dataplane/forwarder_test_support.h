@@ -35,11 +35,19 @@ inline packet::PacketBuf ip_packet(
     packet::PacketBuf out = pool.take();
     const bool tcp = protocol == packet::IpProtocol::tcp;
     const std::size_t transport = tcp ? sizeof(packet::TcpHeader) : sizeof(packet::UdpHeader);
-    auto* ip = new (out.push_back(sizeof(packet::Ipv4Header))) packet::Ipv4Header;
-    ip->total_length = static_cast<std::uint16_t>(sizeof(packet::Ipv4Header) + transport);
-    ip->protocol = static_cast<std::uint8_t>(protocol);
-    ip->source = from.address.v4_value();
-    ip->destination = to.address.v4_value();
+    if (from.address.is_v4()) {
+        auto* ip = new (out.push_back(sizeof(packet::Ipv4Header))) packet::Ipv4Header;
+        ip->total_length = static_cast<std::uint16_t>(sizeof(packet::Ipv4Header) + transport);
+        ip->protocol = static_cast<std::uint8_t>(protocol);
+        ip->source = from.address.v4_value();
+        ip->destination = to.address.v4_value();
+    } else {
+        auto* ip = new (out.push_back(sizeof(packet::Ipv6Header))) packet::Ipv6Header;
+        ip->payload_length = static_cast<std::uint16_t>(transport);
+        ip->next_header = static_cast<std::uint8_t>(protocol);
+        ip->source = from.address.raw();
+        ip->destination = to.address.raw();
+    }
     if (tcp) {
         auto* header = new (out.push_back(transport)) packet::TcpHeader;
         header->source_port = from.port;
@@ -54,7 +62,7 @@ inline packet::PacketBuf ip_packet(
     return out;
 }
 
-struct World final : peer::PeerEvents, StackPort, NicPort, ControlSink {
+struct World : peer::PeerEvents, StackPort, NicPort, ControlSink {
     explicit World(bool with_kernel = true, bool encrypt = false, DataplaneOptions options = {})
         : kernel(with_kernel),
           table(peer_options(kUs), runtime, pool, *this, Log()),

@@ -1,6 +1,8 @@
 // What the packet pipeline is told at the start.
 #pragma once
 
+#include <vector>
+
 #include "base/ids.h"
 #include "base/node_addresses.h"
 #include "dataplane/flow_table.h"
@@ -17,6 +19,9 @@ struct DataplaneOptions {
     PeerId my_id;
     NodeAddresses addresses;  // at the start; see Forwarder::set_addresses
     bool latency_first = false;
+    // Virtual addresses of nodes that get what no member has; the first of the packet's family
+    // that can be reached counts.
+    std::vector<IpAddress> exit_nodes;
     bool relays_data = true;  // false: packets of users for other nodes are dropped, RPC is not
     SipKey hash_key;          // random, from the OS
     FlowTable::Limits flow_limits;

@@ -71,6 +71,7 @@ route::RouteOptions route_options(
     out.own.ipv4 = options.addresses.ipv4;
     out.own.ipv6 = options.addresses.ipv6;
     out.own.instance = instance;
+    if (options.routes) out.wide_networks_accepted = *options.routes;
     // As stock nodes do: who does not name its own network there would rather not relay for it.
     out.own.relays_data =
         !options.disable_relay_data &&
@@ -100,6 +101,7 @@ dataplane::DataplaneOptions dataplane_options(
         .my_id = id,
         .addresses = options.addresses,
         .latency_first = options.latency_first,
+        .exit_nodes = options.exit_nodes,
         .relays_data = !options.disable_relay_data,
         .hash_key = draw_key(environment)
     };
@@ -144,6 +146,7 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       stack_plumbing_(std::make_unique<StackPlumbing>(*this)),
       overlay_(environment_.runtime, stack_, *stack_plumbing_),
       addresses_(forwarder_, overlay_, routes_, log_.child("address")),
+      host_routes_(options_.routes, log_.child("route")),
       connect_options_{
           .peers = options_.peers,
           .listeners = options_.listeners,
@@ -163,7 +166,10 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .overlay = overlay_,
            .routes = [this] { return routes_.table(); }}
       ),
-      publisher_(environment_.runtime, forwarder_.claims(), overlay_, options_.addresses.any()),
+      publisher_(
+          environment_.runtime, forwarder_.claims(), overlay_,
+          options_.addresses.any() || options_.dhcp
+      ),
       host_ports_(environment_.runtime, environment_.pool, environment_.sockets),
       shells_(
           environment_.terminals == nullptr ? std::nullopt

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "config/options.h"
@@ -17,8 +18,10 @@
 #include "edge/service_host.h"
 #include "netstack/core/stack.h"
 #include "netstack/sockets/overlay_sockets.h"
+#include "node/automatic_address.h"
 #include "node/environment.h"
 #include "node/foreign_networks.h"
+#include "node/host_routes.h"
 #include "node/own_addresses.h"
 #include "node/service_ports.h"
 #include "peer/peer_table.h"
@@ -51,6 +54,7 @@ public:
     TimePoint started_at() const { return started_at_; }
     std::string device_name() const;  // of the TUN device; empty without one
     const NodeAddresses& addresses() const { return addresses_.current(); }
+    const HostRoutes& host_routes() const { return host_routes_; }
 
     peer::PeerTable& peers() { return peers_; }
     route::RouteService& routes() { return routes_; }
@@ -76,6 +80,9 @@ private:
     Result<> open_device();
     rt::Task<> follow_routes();
     rt::Task<> keep_house();
+    rt::Task<> choose_address();
+    // The kernel's routes, and a warning about others with our addresses.
+    void look_at_routes();
     std::vector<Endpoint> own_listeners() const;
     bool refuse_underlay(const IpAddress& remote) const;
     void on_device_lost(const Error& reason);
@@ -88,6 +95,8 @@ private:
     std::string host_name_;
     TimePoint started_at_{};
     bool started_ = false;
+    std::uint64_t routes_seen_ = 0;  // the table that look_at_routes() saw
+    std::set<PeerId> rivals_;        // who have an address of ours
     std::optional<Error> failure_;
 
     std::unique_ptr<PeerPlumbing> peer_plumbing_;
@@ -102,6 +111,8 @@ private:
     std::unique_ptr<StackPlumbing> stack_plumbing_;
     netstack::OverlaySockets overlay_;
     OwnAddresses addresses_;
+    HostRoutes host_routes_;
+    AutomaticAddress automatic_;
     dataplane::NullPort null_port_;
     std::unique_ptr<dataplane::TunPort> tun_port_;
 

@@ -29,6 +29,7 @@ rt::Task<Result<>> Node::start() {
     }
     scope_.spawn("follow routes", follow_routes());
     scope_.spawn("housekeeping", keep_house());
+    if (options_.dhcp) scope_.spawn("choose address", choose_address());
 
     log_.info(
         "node up", "network=\"{}\" address={} peer_id={} hostname=\"{}\" device={}",
@@ -50,13 +51,14 @@ rt::Task<> Node::stop() {
     co_await peers_.close();
     co_await transports_.tasks.close();
     addresses_.set_device(nullptr);
+    host_routes_.set_device(nullptr);
     tun_port_.reset();
     log_.info("node down");
 }
 
 Result<> Node::open_device() {
     dataplane::NicPort* nic = &null_port_;
-    if (!options_.no_tun && options_.addresses.any()) {
+    if (!options_.no_tun && (options_.addresses.any() || options_.dhcp)) {
         if (environment_.tuns == nullptr) {
             return Error(Errc::unsupported, "no TUN devices on this system; use --no-tun");
         }
@@ -69,6 +71,7 @@ Result<> Node::open_device() {
         );
         nic = tun_port_.get();
         addresses_.set_device(&tun_port_->device());
+        host_routes_.set_device(&tun_port_->device());
     }
     if (auto set = addresses_.change(options_.addresses); !set) return set;
     forwarder_.attach(*stack_plumbing_, *nic, *rpc_plumbing_);
@@ -87,6 +90,7 @@ rt::Task<> Node::keep_house() {
     for (;;) {
         co_await rt::sleep_for(environment_.runtime, kHousekeeping);
         forwarder_.sweep();
+        look_at_routes();
         for (const PeerId neighbour : peers_.neighbours()) {
             if (auto latency = peers_.latency(neighbour))
                 routes_.neighbour_latency(neighbour, *latency);

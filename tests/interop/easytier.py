@@ -21,7 +21,7 @@ class EasyTierNode:
         self.name = self.hostname = host.name
         self.ip = ip
         self.config = {
-            "instance_name": host.name, "hostname": host.name, "ipv4": f"{ip}/24",
+            "instance_name": host.name, "hostname": host.name, **({"ipv4": f"{ip}/24"} if ip else {}),
             "listeners": list(listen), "stun_servers": [], "stun_servers_v6": [], **keys,
             "network_identity": {"network_name": network, "network_secret": secret},
             "peer": [{"uri": uri} for uri in peers],

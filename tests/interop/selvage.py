@@ -37,7 +37,7 @@ class SelvageNode:
         if not tun:
             os.chown(self.directory, NOBODY, NOBODY)
         self.config = {
-            "instance_name": host.name, "hostname": host.name, "ipv4": f"{ip}/24",
+            "instance_name": host.name, "hostname": host.name, **({"ipv4": f"{ip}/24"} if ip else {}),
             "listeners": list(listen), **keys,
             "network_identity": {"network_name": network, "network_secret": secret},
             "peer": [{"uri": uri} for uri in peers],

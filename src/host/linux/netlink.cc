@@ -19,7 +19,7 @@ class Netlink::Request {
 public:
     Request(std::uint16_t type, int flags) {
         header()->nlmsg_type = type;
-        header()->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+        header()->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
         header()->nlmsg_len = NLMSG_LENGTH(0);
     }
     nlmsghdr* header() { return reinterpret_cast<nlmsghdr*>(bytes_.data()); }
@@ -78,6 +78,7 @@ Result<Netlink> Netlink::open() {
 Result<> Netlink::ask(Request& request) {
     nlmsghdr* header = request.header();
     header->nlmsg_seq = ++sequence_;
+    header->nlmsg_flags = static_cast<std::uint16_t>(header->nlmsg_flags | NLM_F_ACK);
     if (::send(fd_.get(), header, header->nlmsg_len, 0) < 0) return os_error(errno, "netlink");
     for (;;) {
         alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer{};
@@ -93,6 +94,89 @@ Result<> Netlink::ask(Request& request) {
             if (outcome.error == 0) return {};
             return os_error(-outcome.error);
         }
+    }
+}
+
+std::vector<std::vector<std::uint8_t>> Netlink::list(Request& request) {
+    // A device of ours has a few addresses and at most some thousand routes; more is cut.
+    constexpr std::size_t kAnswersLimit = 65536;
+    std::vector<std::vector<std::uint8_t>> out;
+    nlmsghdr* header = request.header();
+    header->nlmsg_seq = ++sequence_;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    if (::send(fd_.get(), header, header->nlmsg_len, 0) < 0) return out;
+    for (;;) {
+        alignas(nlmsghdr) std::array<std::uint8_t, 32768> answer{};
+        const ssize_t got = ::recv(fd_.get(), answer.data(), answer.size(), 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return out;
+        auto left = static_cast<unsigned>(got);
+        for (auto* message = reinterpret_cast<nlmsghdr*>(answer.data()); NLMSG_OK(message, left);
+             message = NLMSG_NEXT(message, left)) {
+            if (message->nlmsg_seq != sequence_) continue;
+            if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) return out;
+            if (out.size() >= kAnswersLimit) continue;
+            const auto* begin = reinterpret_cast<const std::uint8_t*>(message);
+            out.emplace_back(begin, begin + message->nlmsg_len);
+        }
+    }
+}
+
+namespace {
+
+// The attribute of a message whose fixed part is `T`; empty when it has none.
+template <class T>
+ByteView attribute_of(const std::vector<std::uint8_t>& message, std::uint16_t type) {
+    std::size_t at = NLMSG_LENGTH(sizeof(T));
+    while (at + sizeof(rtattr) <= message.size()) {
+        rtattr head{};
+        std::memcpy(&head, message.data() + at, sizeof head);
+        if (head.rta_len < sizeof head || at + head.rta_len > message.size()) break;
+        if (head.rta_type == type) {
+            return ByteView(message).subspan(at + sizeof head, head.rta_len - sizeof head);
+        }
+        at += RTA_ALIGN(head.rta_len);
+    }
+    return {};
+}
+
+template <class T>
+std::optional<T> fixed_of(const std::vector<std::uint8_t>& message) {
+    T out{};
+    if (message.size() < NLMSG_LENGTH(sizeof out)) return std::nullopt;
+    std::memcpy(&out, message.data() + NLMSG_HDRLEN, sizeof out);
+    return out;
+}
+
+std::uint32_t number_of(ByteView attribute) {
+    std::uint32_t out = 0;
+    if (attribute.size() == sizeof out) std::memcpy(&out, attribute.data(), sizeof out);
+    return out;
+}
+
+}  // namespace
+
+void Netlink::clear(unsigned index) {
+    Request routes(RTM_GETROUTE, 0);
+    routes.fixed<rtmsg>();
+    for (const auto& message : list(routes)) {
+        const auto fixed = fixed_of<rtmsg>(message);
+        if (!fixed || fixed->rtm_protocol != kRouteProtocol) continue;
+        if (number_of(attribute_of<rtmsg>(message, RTA_OIF)) != index) continue;
+        // The default route has no destination in the message.
+        auto to = IpAddress::from_bytes(attribute_of<rtmsg>(message, RTA_DST));
+        if (!to) to = fixed->rtm_family == AF_INET ? IpAddress() : IpAddress::v6({});
+        const unsigned metric = number_of(attribute_of<rtmsg>(message, RTA_PRIORITY));
+        (void)remove_route(index, {*to, fixed->rtm_dst_len}, metric);
+    }
+    Request addresses(RTM_GETADDR, 0);
+    addresses.fixed<ifaddrmsg>();
+    for (const auto& message : list(addresses)) {
+        const auto fixed = fixed_of<ifaddrmsg>(message);
+        if (!fixed || fixed->ifa_index != index) continue;
+        auto local = IpAddress::from_bytes(attribute_of<ifaddrmsg>(message, IFA_LOCAL));
+        if (!local) local = IpAddress::from_bytes(attribute_of<ifaddrmsg>(message, IFA_ADDRESS));
+        if (local) (void)remove_address(index, {*local, fixed->ifa_prefixlen});
     }
 }
 
@@ -141,7 +225,7 @@ Result<> Netlink::route(
     fixed.rtm_family = family_of(to.address);
     fixed.rtm_dst_len = to.length;
     fixed.rtm_table = RT_TABLE_MAIN;
-    fixed.rtm_protocol = RTPROT_STATIC;
+    fixed.rtm_protocol = kRouteProtocol;
     fixed.rtm_scope = to.address.is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     fixed.rtm_type = RTN_UNICAST;
     const IpAddress network = to.network();

@@ -1,4 +1,6 @@
 // The kernel's TUN device. It lives as long as its descriptor; addresses and routes go with it.
+// A device that an administrator made to stay (`ip tuntap add`) outlives us: from it we remove what
+// we added, and at the start what an earlier run could not.
 //
 // One packet per read and write for now, up to 64 a turn. When the pool is empty nothing is read
 // until blocks come back, so that the device's own queue holds or loses the packets.
@@ -138,30 +140,37 @@ void TunCore::send(PacketBatch&& batch) {
 
 class LinuxTun final : public Tun {
 public:
-    LinuxTun(std::shared_ptr<TunCore> core, std::string name, unsigned index, Netlink netlink)
-        : core_(std::move(core)),
-          name_(std::move(name)),
-          index_(index),
-          netlink_(std::move(netlink)) {}
+    struct Device {
+        std::string name;
+        unsigned index = 0;
+        bool outlives_us = false;
+    };
+    LinuxTun(std::shared_ptr<TunCore> core, Device device, Netlink netlink)
+        : core_(std::move(core)), device_(std::move(device)), netlink_(std::move(netlink)) {}
     LinuxTun(const LinuxTun&) = delete;
     LinuxTun& operator=(const LinuxTun&) = delete;
-    ~LinuxTun() override { core_->close(); }
+    ~LinuxTun() override {
+        if (device_.outlives_us) netlink_.clear(device_.index);
+        core_->close();
+    }
 
-    const std::string& name() const override { return name_; }
+    const std::string& name() const override { return device_.name; }
     void start(TunSink& sink) override { core_->start(sink); }
     void send(PacketBatch&& batch) override { core_->send(std::move(batch)); }
     Result<> add_address(const Prefix& address) override {
-        return explain(netlink_.add_address(index_, address), "add address", address);
+        return explain(netlink_.add_address(device_.index, address), "add address", address);
     }
     Result<> remove_address(const Prefix& address) override {
-        return explain(netlink_.remove_address(index_, address), "remove address", address);
+        return explain(netlink_.remove_address(device_.index, address), "remove address", address);
     }
     Result<> add_route(const Prefix& destination, unsigned metric) override {
-        return explain(netlink_.add_route(index_, destination, metric), "add route", destination);
+        return explain(
+            netlink_.add_route(device_.index, destination, metric), "add route", destination
+        );
     }
     Result<> remove_route(const Prefix& destination, unsigned metric) override {
         return explain(
-            netlink_.remove_route(index_, destination, metric), "remove route", destination
+            netlink_.remove_route(device_.index, destination, metric), "remove route", destination
         );
     }
     const Stats& stats() const override { return core_->stats(); }
@@ -169,12 +178,12 @@ public:
 private:
     Result<> explain(Result<> outcome, std::string_view what, const Prefix& prefix) const {
         if (outcome) return outcome;
-        return std::move(outcome).error().with(fmt::format("{}: {} {}", name_, what, prefix));
+        return std::move(outcome).error().with(fmt::format("{}: {} {}", device_.name, what, prefix)
+        );
     }
 
     std::shared_ptr<TunCore> core_;
-    std::string name_;
-    unsigned index_;
+    Device device_;
     Netlink netlink_;
 };
 
@@ -254,16 +263,24 @@ public:
             return explain_open(errno);
         }
         const std::string name(request.ifr_name);
+        ifreq made{};
+        const bool outlives_us = ::ioctl(fd->get(), TUNGETIFF, &made) == 0 &&
+                                 (static_cast<unsigned>(made.ifr_flags) & IFF_PERSIST) != 0;
         auto netlink = Netlink::open();
         if (!netlink) return netlink.error();
         const Fd any_socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
         if (::ioctl(any_socket.get(), SIOCGIFINDEX, &request) != 0) return os_error(errno, name);
         const auto index = static_cast<unsigned>(request.ifr_ifindex);
+        if (outlives_us) netlink->clear(index);
         const auto set = netlink->set_link(index, {.mtu = options.mtu});
         if (!set) return set.error().with(name + ": mtu and up");
         log_.info("tun device", "name={} mtu={}", name, options.mtu);
         auto core = std::make_shared<TunCore>(runtime_, pool_, std::move(*fd));
-        return std::make_unique<LinuxTun>(std::move(core), name, index, std::move(*netlink));
+        return std::make_unique<LinuxTun>(
+            std::move(core),
+            LinuxTun::Device{.name = name, .index = index, .outlives_us = outlives_us},
+            std::move(*netlink)
+        );
     }
 
 private:

@@ -169,6 +169,26 @@ TEST_F(TunTest, AddressesAndRoutesComeAndGo) {
     EXPECT_TRUE(tun_->add_route(prefix("fd01::/64"), 100));
 }
 
+TEST_F(TunTest, WhatAnEarlierRunLeftOnALastingDeviceIsRemoved) {
+    ASSERT_EQ(std::system("ip tuntap add dev stays0 mode tun"), 0);
+    ASSERT_EQ(std::system("ip link set stays0 up; ip addr add 10.8.0.1/24 dev stays0"), 0);
+    ASSERT_EQ(std::system("ip route add 192.168.8.0/24 dev stays0 metric 65535 proto 94"), 0);
+    ASSERT_EQ(std::system("ip route add 192.168.9.0/24 dev stays0"), 0);
+    auto tun = factory_->open({.name = "stays0"});
+    ASSERT_TRUE(tun) << tun.error().message();
+    EXPECT_THAT(routes(), testing::Not(testing::HasSubstr("stays0\t0008A8C0"))) << "ours";
+    EXPECT_THAT(routes(), testing::Not(testing::HasSubstr("stays0\t0000080A"))) << "the address";
+    ASSERT_TRUE((*tun)->add_address(prefix("10.8.0.2/24")));
+    ASSERT_TRUE((*tun)->add_address(prefix("fd08::2/64")));
+    ASSERT_TRUE((*tun)->add_route(prefix("192.168.10.0/24"), 65535));
+    ASSERT_TRUE((*tun)->add_route(prefix("fd09::/64"), 65535));
+    tun->reset();
+    EXPECT_EQ(std::system("test -z \"$(ip route show dev stays0 proto 94)\""), 0);
+    EXPECT_EQ(std::system("test -z \"$(ip -6 route show dev stays0 proto 94)\""), 0);
+    EXPECT_EQ(std::system("test -z \"$(ip -o addr show dev stays0 scope global)\""), 0);
+    EXPECT_EQ(std::system("ip link del stays0"), 0);
+}
+
 TEST_F(TunTest, TheDeviceGoesWithItsOwner) {
     ifreq flags{};
     ASSERT_EQ(request(SIOCGIFFLAGS, flags, "selv0"), 0);
