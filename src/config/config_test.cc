@@ -160,7 +160,7 @@ TEST(Config, SyntaxErrorsHaveAPlace) {
 }
 
 TEST(Config, AHeaderThatIsNoKeyIsASyntaxError) {
-    for (const char* text : {"[!", "[!\x0f\t", "[[!]]", "[ \"", "[", "[a.!]"}) {
+    for (const char* text : {"[!", "[!\x0f\t", "[[!]]", "[ \"", "[", "[a.!]", "\n\xef\xb0\x87"}) {
         EXPECT_NE(mistakes(text), "") << text;
     }
 }
