@@ -72,8 +72,8 @@ constexpr KeySpec kKeys[] = {
 
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},
-    {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7", kApplied,
-     "Port at the virtual address. Sessions that live go on.", "2323"},
+    {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7, discard 9, chargen 19",
+     kApplied, "Port at the virtual address. Sessions that live go on.", "2323"},
     {"service.*.allow", "list of rules", "nobody", kApplied,
      "Who may use it: \"any-member\", a host name, a peer id, an address or a prefix. Sessions of "
      "those who may no longer end.",

@@ -32,6 +32,7 @@ struct InstanceFacts {
     std::vector<std::string> listeners;
     std::vector<IpAddress> host_addresses;
     std::string config;  // without secrets
+    edge::AuthLevel auth = edge::AuthLevel::none;  // what vouches for members
 };
 
 // A connection to a neighbour.

@@ -33,6 +33,9 @@ InstanceFacts NodeInstance::facts() const {
         out.listeners.push_back(url.to_string());
     out.host_addresses = node_.view().own_addresses();
     out.config = config::describe(node_.options());
+    const bool proves =
+        node_.options().enable_encryption && !node_.options().network_secret.empty();
+    out.auth = proves ? edge::AuthLevel::network_secret : edge::AuthLevel::none;
     return out;
 }
 

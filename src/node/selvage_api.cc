@@ -59,6 +59,8 @@ rt::Task<Result<Bytes>> SelvageApi::call(rpc::Caller caller, std::uint32_t metho
             co_return kill_session(request);
         case 8:
             co_return stats();
+        case 20:
+            co_return who_is(request);
         default:
             co_return Errc::unsupported;
     }
@@ -232,6 +234,84 @@ Result<Bytes> SelvageApi::kill_session(ByteView request) {
         return Error(Errc::not_found, fmt::format("there is no session {}", message->id()));
     }
     return Bytes{};
+}
+
+namespace {
+
+// How the address belongs to the node; nothing when it does not. The longer prefix knows better.
+std::optional<std::pair<int, std::string>> relation_of(
+    const NodeFacts& node, const IpAddress& address
+) {
+    if ((node.ipv4 && node.ipv4->address == address) ||
+        (node.ipv6 && node.ipv6->address == address)) {
+        return std::pair(256, std::string("its address"));
+    }
+    std::optional<std::pair<int, std::string>> best;
+    for (const Prefix& subnet : node.proxy_cidrs) {
+        if (!subnet.contains(address) || (best && best->first >= subnet.length)) continue;
+        best = std::pair(int{subnet.length}, fmt::format("in its subnet {}", subnet.to_string()));
+    }
+    return best;
+}
+
+void describe_member(const NodeFacts& node, const InstanceFacts& self, api::WhoIsResponse& out) {
+    out.set_peer_id(node.peer.raw());
+    if (node.instance) out.set_instance_id(node.instance->to_string());
+    out.set_peer_name(printable(node.host_name));
+    out.set_network(printable(self.network_name, 300));
+    if (node.ipv4) {
+        out.set_virtual_address(node.ipv4->address.to_string());
+    } else if (node.ipv6) {
+        out.set_virtual_address(node.ipv6->address.to_string());
+    }
+    out.set_auth(std::string(edge::to_text(self.auth)));
+    if (!node.least_hop) return;
+    const bool direct = node.least_hop->next_hop == node.peer;
+    out.set_path(
+        std::string(edge::to_text(direct ? edge::PathKind::direct : edge::PathKind::relayed))
+    );
+    out.set_hops(node.least_hop->hops);
+    out.set_next_hop_peer_id(node.least_hop->next_hop.raw());
+}
+
+}  // namespace
+
+Result<Bytes> SelvageApi::who_is(ByteView request) const {
+    auto message = rpc::from_wire<api::WhoIsRequest>(request);
+    if (!message) return message.error();
+    Endpoint target;
+    if (auto endpoint = Endpoint::parse(message->target())) {
+        target = *endpoint;
+    } else if (auto address = IpAddress::parse(message->target())) {
+        target = {*address, 0};
+    } else {
+        return Error(Errc::bad_argument, "an address or ADDRESS:PORT is meant");
+    }
+    api::WhoIsResponse out;
+    PeerId peer;
+    for (const edge::SessionInfo& session : instance_.sessions()) {
+        const Endpoint& from = session.caller.address;
+        if (from.address.unmapped() != target.address) continue;
+        if (target.port != 0 && from.port != target.port) continue;
+        out.add_sessions(session.id.raw());
+        peer = session.caller.peer;
+    }
+    // Who carries the packets of a live session is known for certain; else routes tell.
+    std::optional<std::pair<int, NodeFacts>> best;
+    for (NodeFacts& node : instance_.nodes()) {
+        auto relation = relation_of(node, target.address);
+        if (peer && node.peer != peer) continue;
+        if (!relation && !peer) continue;
+        if (!relation) relation = std::pair(0, std::string("sends from it"));
+        if (best && best->first >= relation->first) continue;
+        out.set_relation(relation->second);
+        best = std::pair(relation->first, std::move(node));
+    }
+    if (!best) {
+        return Error(Errc::not_found, fmt::format("no member has {}", target.address));
+    }
+    describe_member(best->second, instance_.facts(), out);
+    return rpc::to_wire(out);
 }
 
 }  // namespace selvage::node

