@@ -238,5 +238,39 @@ TEST(Proxy, APasswordThatChangesEndsItsSessions) {
     EXPECT_TRUE(client->ended());
 }
 
+TEST(Proxy, FiveThousandCallersCostNoMoreThanTheLimit) {
+    TestProxy proxy(OptionsBuilder("proxy")
+                        .set("max_sessions", std::int64_t{500})
+                        .set("max_sessions_per_caller", std::int64_t{500})
+                        .build());
+    std::vector<ClientPtr> clients;
+    for (int i = 0; i < 5000; ++i) {
+        clients.push_back(proxy.call());
+        clients.back()->send("G");  // and never the rest
+    }
+    EXPECT_EQ(proxy.host->sessions().size(), 500U);
+    EXPECT_EQ(proxy.info().counters.refused_limit, 4500U);
+    EXPECT_LE(proxy.sink->count("caller refused"), 10U);
+    proxy.runtime.run_for(11s);
+    EXPECT_TRUE(proxy.host->sessions().empty()) << "who does not say what it wants is dropped";
+    EXPECT_FALSE(proxy.call()->ended());
+}
+
+TEST(Proxy, ASlowReaderHoldsUpItsServerAndNothingElse) {
+    TestProxy proxy;
+    auto slow = proxy.ports.connect({kLaptopAddress, 4000}, {kNodeAddress, 1080}, 4096);
+    slow->send(kHello + raw("050100015db8d8220050"));
+    slow->stop_reading();
+    bool all_sent = false;
+    proxy.web().send_later(std::string(4'000'000, 'x'), all_sent);
+    proxy.runtime.run_for(1min);
+    EXPECT_FALSE(all_sent);
+    // Two buffers of the copy and what the streams between hold, however long it lasts.
+    EXPECT_LE(proxy.host->sessions().at(0).bytes_out, 300'000U);
+    auto other = proxy.call();
+    other->send("CONNECT web.example:80 HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(other->received().starts_with("HTTP/1.1 200"));
+}
+
 }  // namespace
 }  // namespace selvage::edge
