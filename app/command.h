@@ -45,6 +45,7 @@ extern const CommandSpec connect_command;
 extern const CommandSpec config_command;
 extern const CommandSpec passwd_command;
 extern const CommandSpec stats_command;
+extern const CommandSpec foreign_networks_command;
 
 // Standard output: a command's result, nothing else.
 void print(std::string_view text);

@@ -74,12 +74,32 @@ struct NodeFacts {
     std::optional<Way> least_cost;
 };
 
+// A network that we host as a shared server.
+struct HostedNetworkFacts {
+    std::string name;
+    PeerId self_there;
+    Bytes secret_digest;
+    std::vector<ConnFacts> connections;  // of its members, by peer, then by age
+};
+
+// A network that a server of our own network hosts, ourselves included, as it announced it.
+struct AnnouncedNetworkFacts {
+    PeerId server;
+    std::string name;
+    std::vector<PeerId> members;
+    std::int64_t updated_seconds = 0;  // since 1970, by the server's clock
+    std::int32_t updated_nanos = 0;
+    std::uint32_t version = 0;
+};
+
 class InstanceView {
 public:
     virtual ~InstanceView() = default;
     virtual InstanceFacts facts() const = 0;
-    virtual std::vector<ConnFacts> connections() const = 0;  // by peer, then by age
-    virtual std::vector<NodeFacts> nodes() const = 0;        // without ourselves
+    virtual std::vector<ConnFacts> connections() const = 0;               // by peer, then by age
+    virtual std::vector<NodeFacts> nodes() const = 0;                     // without ourselves
+    virtual std::vector<HostedNetworkFacts> hosted_networks() const = 0;  // by name
+    virtual std::vector<AnnouncedNetworkFacts> announced_networks() const = 0;  // by server, name
     virtual std::vector<connect::ConnectorStatus> connectors() const = 0;
     virtual std::vector<edge::ServiceInfo> services() const = 0;
     virtual std::vector<edge::SessionInfo> sessions() const = 0;

@@ -59,6 +59,34 @@ public:
     InstanceFacts facts() const override { return facts_; }
     std::vector<ConnFacts> connections() const override { return conns_; }
     std::vector<NodeFacts> nodes() const override { return nodes_; }
+    std::vector<HostedNetworkFacts> hosted_networks() const override {
+        return {
+            {.name = "village",
+             .self_there = PeerId(70),
+             .secret_digest = Bytes(32, 0xab),
+             .connections =
+                 {
+                     {.id = ConnId(5),
+                      .peer = PeerId(71),
+                      .network_name = "village",
+                      .tunnel = "udp"},
+                     {.id = ConnId(6),
+                      .peer = PeerId(71),
+                      .network_name = "village",
+                      .tunnel = "tcp"},
+                 }}
+        };
+    }
+    std::vector<AnnouncedNetworkFacts> announced_networks() const override {
+        return {
+            {.server = PeerId(1), .name = "village", .members = {PeerId(71)}, .version = 9},
+            {.server = PeerId(7),
+             .name = "hamlet\xff",
+             .members = {PeerId(81), PeerId(82)},
+             .updated_seconds = std::numeric_limits<std::int64_t>::max(),
+             .updated_nanos = -1},
+        };
+    }
     std::vector<connect::ConnectorStatus> connectors() const override {
         return {
             {.url = "tcp://a:1", .state = connect::ConnectorState::connected, .last_error = ""},
@@ -236,6 +264,39 @@ TEST_F(ManagementTest, ListsRoutesThatExistWithValuesThatToolsCanRead) {
     EXPECT_EQ(route.path_latency(), 1);
     EXPECT_EQ(route.path_latency_latency_first(), 3);
     EXPECT_EQ(route.stun_info().udp_nat_type(), common::Unknown);
+}
+
+TEST_F(ManagementTest, ForeignNetworksAreListedHereAndElsewhere) {
+    const auto hosted =
+        ask<api::ListForeignNetworkResponse>("PeerManageRpc", 5, api::ListForeignNetworkRequest{});
+    ASSERT_TRUE(hosted) << hosted.error().message();
+    ASSERT_EQ(hosted->foreign_networks().count("village"), 1U);
+    const auto& village = hosted->foreign_networks().at("village");
+    EXPECT_EQ(village.my_peer_id_for_this_network(), 70U);
+    EXPECT_EQ(village.network_secret_digest(), std::string(32, '\xab'));
+    ASSERT_EQ(village.peers_size(), 1);
+    ASSERT_EQ(village.peers(0).conns_size(), 2);
+    EXPECT_EQ(village.peers(0).conns(0).my_peer_id(), 70U);
+
+    const auto global = ask<api::ListGlobalForeignNetworkResponse>(
+        "PeerManageRpc", 6, api::ListGlobalForeignNetworkRequest{}
+    );
+    ASSERT_TRUE(global) << global.error().message();
+    const auto& own = global->foreign_networks().at(1).foreign_networks(0);
+    EXPECT_EQ(own.network_name(), "village");
+    EXPECT_EQ(own.last_updated(), "\"1970-01-01T00:00:00.000000000+00:00\"");
+    EXPECT_EQ(own.version(), 9U);
+    const auto& other = global->foreign_networks().at(7).foreign_networks(0);
+    EXPECT_EQ(other.network_name(), "hamlet\\xff") << "names are others' and made harmless";
+    EXPECT_EQ(other.last_updated(), "\"9999-12-31T23:59:59.000000000+00:00\"");
+    EXPECT_EQ(other.peer_ids_size(), 2);
+
+    const auto summary = ask<api::GetForeignNetworkSummaryResponse>(
+        "PeerManageRpc", 8, api::ListGlobalForeignNetworkRequest{}
+    );
+    ASSERT_TRUE(summary) << summary.error().message();
+    EXPECT_EQ(summary->summary().info_map().at(7).network_count(), 1U);
+    EXPECT_EQ(summary->summary().info_map().at(7).peer_count(), 2U);
 }
 
 TEST_F(ManagementTest, NodeInfoTellsNoSecretsAndOnlyTextThatIsText) {

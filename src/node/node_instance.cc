@@ -16,6 +16,37 @@ std::optional<NodeFacts::Way> way_of(const std::optional<route::Path>& path) {
     };
 }
 
+std::vector<ConnFacts> connections_of(
+    const peer::PeerTable& peers, const route::RouteTable& routes
+) {
+    std::vector<ConnFacts> out;
+    peers.for_each_conn([&](const peer::PeerConn& conn) {
+        if (!conn.open()) return;
+        const route::RouteEntry* entry = routes.find(conn.peer());
+        const tunnel::TunnelInfo& info = conn.tunnel_info();
+        const tunnel::TunnelStats& stats = conn.tunnel_stats();
+        out.push_back({
+            .id = conn.id(),
+            .peer = conn.peer(),
+            .host_name = entry == nullptr ? std::string() : entry->record->hostname,
+            .network_name = conn.hello().network_name,
+            .tunnel = info.scheme,
+            .local = info.local,
+            .remote = info.remote,
+            .resolved_remote = info.resolved_remote,
+            .is_client = conn.role() == peer::Role::client,
+            .latency = conn.latency(),
+            .loss_rate = conn.loss_rate(),
+            .rx_bytes = stats.rx_bytes,
+            .tx_bytes = stats.tx_bytes,
+            .rx_packets = stats.rx_packets,
+            .tx_packets = stats.tx_packets,
+        });
+    });
+    std::ranges::sort(out, {}, [](const ConnFacts& conn) { return std::pair(conn.peer, conn.id); });
+    return out;
+}
+
 }  // namespace
 
 InstanceFacts NodeInstance::facts() const {
@@ -40,32 +71,37 @@ InstanceFacts NodeInstance::facts() const {
 }
 
 std::vector<ConnFacts> NodeInstance::connections() const {
-    const auto routes = node_.routes().table();
-    std::vector<ConnFacts> out;
-    node_.peers().for_each_conn([&](const peer::PeerConn& conn) {
-        if (!conn.open()) return;
-        const route::RouteEntry* entry = routes->find(conn.peer());
-        const tunnel::TunnelInfo& info = conn.tunnel_info();
-        const tunnel::TunnelStats& stats = conn.tunnel_stats();
+    return connections_of(node_.peers(), *node_.routes().table());
+}
+
+std::vector<HostedNetworkFacts> NodeInstance::hosted_networks() const {
+    std::vector<HostedNetworkFacts> out;
+    node_.foreign_networks().for_each([&](const ForeignNetwork& network) {
+        const ForeignNetworkOptions& options = network.options();
         out.push_back({
-            .id = conn.id(),
-            .peer = conn.peer(),
-            .host_name = entry == nullptr ? std::string() : entry->record->hostname,
-            .network_name = conn.hello().network_name,
-            .tunnel = info.scheme,
-            .local = info.local,
-            .remote = info.remote,
-            .resolved_remote = info.resolved_remote,
-            .is_client = conn.role() == peer::Role::client,
-            .latency = conn.latency(),
-            .loss_rate = conn.loss_rate(),
-            .rx_bytes = stats.rx_bytes,
-            .tx_bytes = stats.tx_bytes,
-            .rx_packets = stats.rx_packets,
-            .tx_packets = stats.tx_packets,
+            .name = options.name,
+            .self_there = options.self,
+            .secret_digest = Bytes(options.digest.begin(), options.digest.end()),
+            .connections = connections_of(network.peers(), *network.routes().table()),
         });
     });
-    std::ranges::sort(out, {}, [](const ConnFacts& conn) { return std::pair(conn.peer, conn.id); });
+    return out;
+}
+
+std::vector<AnnouncedNetworkFacts> NodeInstance::announced_networks() const {
+    std::vector<AnnouncedNetworkFacts> out;
+    for (const auto& [key, stored] : node_.routes().core().links().foreign()) {
+        const route::ForeignEntry& entry = stored.entry;
+        if (entry.members.empty()) continue;  // withdrawn
+        out.push_back({
+            .server = entry.server,
+            .name = entry.network_name,
+            .members = entry.members,
+            .updated_seconds = entry.updated_seconds,
+            .updated_nanos = entry.updated_nanos,
+            .version = entry.version,
+        });
+    }
     return out;
 }
 

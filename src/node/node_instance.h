@@ -14,6 +14,8 @@ public:
     InstanceFacts facts() const override;
     std::vector<ConnFacts> connections() const override;
     std::vector<NodeFacts> nodes() const override;
+    std::vector<HostedNetworkFacts> hosted_networks() const override;
+    std::vector<AnnouncedNetworkFacts> announced_networks() const override;
     std::vector<connect::ConnectorStatus> connectors() const override {
         return node_.connectors().status();
     }

@@ -1,6 +1,8 @@
 // Facts of an instance as the messages that EasyTier's tools read.
 #include "node/reference_api.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "api_instance.pb.h"
@@ -73,6 +75,16 @@ void fill_conn(const ConnFacts& conn, const InstanceFacts& facts, api::PeerConnI
     out.set_loss_rate(static_cast<float>(conn.loss_rate));
     out.set_is_client(conn.is_client);
     out.set_network_name(text(conn.network_name));
+}
+
+// RFC 3339, in quotes as the reference writes it. The clock is somebody else's, so any number may
+// stand there.
+std::string time_text(std::int64_t seconds, std::int32_t nanos) {
+    constexpr std::int64_t kEndOfYear9999 = 253'402'300'799;
+    const std::time_t time = std::clamp<std::int64_t>(seconds, 0, kEndOfYear9999);
+    return fmt::format(
+        "\"{:%Y-%m-%dT%H:%M:%S}.{:09}+00:00\"", fmt::gmtime(time), std::clamp(nanos, 0, 999'999'999)
+    );
 }
 
 // The reference's tools expect at least a millisecond, and cannot read a wild NAT type.
@@ -167,12 +179,14 @@ Result<Bytes> ReferenceApi::peer_manage(std::uint32_t method, ByteView request) 
             return list_routes();
         case 7:
             return show_node_info();
-        // What we have none of: public IPv6 addresses and foreign networks. An empty message.
         case 2:
+            return Bytes{};  // public IPv6 addresses: none
         case 5:
+            return list_foreign_networks();
         case 6:
+            return list_global_foreign_networks();
         case 8:
-            return Bytes{};
+            return foreign_network_summary();
         default:
             return Errc::unsupported;
     }
@@ -221,6 +235,54 @@ Bytes ReferenceApi::show_node_info() const {
         } else {
             fill_words(address.raw(), *info.mutable_ip_list()->add_interface_ipv6s());
         }
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes ReferenceApi::list_foreign_networks() const {
+    InstanceFacts there = instance_.facts();
+    api::ListForeignNetworkResponse out;
+    for (const HostedNetworkFacts& network : instance_.hosted_networks()) {
+        auto& entry = (*out.mutable_foreign_networks())[text(network.name)];
+        there.peer = network.self_there;
+        entry.set_my_peer_id_for_this_network(there.peer.raw());
+        entry.set_network_secret_digest(network.secret_digest.data(), network.secret_digest.size());
+        api::PeerInfo* peer = nullptr;
+        for (const ConnFacts& conn : network.connections) {
+            if (peer == nullptr || peer->peer_id() != conn.peer.raw()) {
+                peer = entry.add_peers();
+                peer->set_peer_id(conn.peer.raw());
+            }
+            fill_conn(conn, there, *peer->add_conns());
+        }
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes ReferenceApi::list_global_foreign_networks() const {
+    api::ListGlobalForeignNetworkResponse out;
+    for (const AnnouncedNetworkFacts& network : instance_.announced_networks()) {
+        auto& entry =
+            *(*out.mutable_foreign_networks())[network.server.raw()].add_foreign_networks();
+        entry.set_network_name(text(network.name));
+        for (const PeerId member : network.members)
+            entry.add_peer_ids(member.raw());
+        entry.set_last_updated(time_text(network.updated_seconds, network.updated_nanos));
+        entry.set_version(network.version);
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes ReferenceApi::foreign_network_summary() const {
+    api::GetForeignNetworkSummaryResponse out;
+    auto& servers = *out.mutable_summary()->mutable_info_map();
+    for (const AnnouncedNetworkFacts& network : instance_.announced_networks()) {
+        auto& server = servers[network.server.raw()];
+        server.set_peer_id(network.server.raw());
+        server.set_network_count(server.network_count() + 1);
+        server.set_peer_count(
+            server.peer_count() + static_cast<std::uint32_t>(network.members.size())
+        );
     }
     return rpc::to_wire(out);
 }

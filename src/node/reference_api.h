@@ -35,6 +35,9 @@ private:
     Bytes list_peers() const;
     Bytes list_routes() const;
     Bytes show_node_info() const;
+    Bytes list_foreign_networks() const;
+    Bytes list_global_foreign_networks() const;
+    Bytes foreign_network_summary() const;
     Bytes get_stats() const;
     Bytes get_prometheus_stats() const;
     Result<Bytes> list_metas(ByteView request) const;

@@ -5,7 +5,7 @@
 import pytest
 
 from easytier import EasyTierNode
-from tools import iperf
+from tools import iperf, web_server
 from waiting import wait_until
 
 
@@ -37,3 +37,19 @@ def test_members_meet_through_an_easytier_server_of_another_network(
     assert iperf(two.host, one.host, two.ip, seconds=1) > 2e6
     entry = one.route_to("PublicServer_server")
     assert entry and not entry.get("ipv4")
+
+
+def test_services_are_reached_through_a_server_of_another_network(hosts, underlay, selvage_node):
+    left, server, right = hosts
+    EasyTierNode(server, "10.99.1.1", network="town", secret="square",
+                 listen=[f"{underlay}://0.0.0.0:11010"])
+    proxy = {"proxy": {"enabled": True, "allow": ["any-member"]}}
+    one = member(selvage_node, left, server, "10.144.1.1", underlay, "west", tun=True)
+    two = member(selvage_node, right, server, "10.144.1.2", underlay, "east", tun=False,
+                 services=proxy)
+    one.wait_for_route("right")
+    two.wait_for_route("left")
+    web_server(right, right.address("east"))
+    done = left.run("curl", "-sS", "--max-time", "20", "--socks5", f"{two.ip}:1080",
+                    f"http://{right.address('east')}:8000/page")
+    assert done.stdout

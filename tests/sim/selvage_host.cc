@@ -50,6 +50,7 @@ config::NodeOptions SelvageHost::node_options() const {
         }
         out.services.push_back(std::move(service));
     }
+    if (options_.adjust) options_.adjust(out);
     return out;
 }
 

@@ -31,6 +31,8 @@ struct SelvageOptions {
     bool relays_data = true;
     // The services echo, proxy and shell for these callers; empty: none is enabled.
     std::vector<std::string> allow = {"any-member"};
+    // The last word on the options.
+    std::function<void(config::NodeOptions&)> adjust;
 };
 
 class SelvageHost {
