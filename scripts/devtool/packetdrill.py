@@ -27,6 +27,7 @@ for name in tcp_ecn tcp_ecn_option tcp_timestamps tcp_rmem tcp_wmem tcp_congesti
     tcp_base_mss; do
     [ -e "$settings/ipv4/$name" ] || echo 0 > "$settings/ipv4/$name"
 done
+echo 2 > "$settings/ipv4/tcp_min_tso_segs"
 chmod -R u+w "$settings/ipv4"
 mount --bind "$settings/ipv4" /proc/sys/net/ipv4
 mount -t tmpfs none /sys/module

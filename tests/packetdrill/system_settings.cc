@@ -13,6 +13,15 @@ int setting(const char* name, int otherwise) {
     return file >> value ? value : otherwise;
 }
 
+netstack::CongestionAlgorithm congestion_control() {
+    std::ifstream file("/proc/sys/net/ipv4/tcp_congestion_control");
+    std::string name;
+    file >> name;
+    if (name == "bbr") return netstack::CongestionAlgorithm::bbr;
+    if (name == "reno") return netstack::CongestionAlgorithm::new_reno;
+    return netstack::CongestionAlgorithm::cubic;
+}
+
 }  // namespace
 
 netstack::StackOptions options_from_system() {
@@ -22,6 +31,8 @@ netstack::StackOptions options_from_system() {
     // Scripts write all at once and never wait, which is Linux' accounting of SO_SNDBUF.
     options.send_buffer_first = options.send_buffer_max = 4 * 1024 * 1024;
     options.timestamps = setting("tcp_timestamps", 1) != 0;
+    options.congestion = congestion_control();
+    options.push_every_segments = static_cast<std::uint32_t>(setting("tcp_min_tso_segs", 2));
     return options;
 }
 

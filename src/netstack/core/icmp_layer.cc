@@ -18,7 +18,13 @@ constexpr std::uint8_t kEchoRequest4 = 8;
 constexpr std::uint8_t kProtocolUnreachable4 = 2;
 constexpr std::uint8_t kPortUnreachable4 = 3;
 constexpr std::uint8_t kFragmentationNeeded4 = 4;
+constexpr std::uint8_t kTimeExceeded4 = 11;
+constexpr std::uint8_t kReassemblyTime = 1;  // code, of both families
 constexpr std::uint8_t kUnreachable6 = 1;
+constexpr std::uint8_t kTooBig6 = 2;
+constexpr std::uint8_t kTimeExceeded6 = 3;
+constexpr std::uint8_t kParameterProblem6 = 4;
+constexpr std::uint8_t kUnknownNextHeader6 = 1;
 constexpr std::uint8_t kPortUnreachable6 = 4;
 constexpr std::uint8_t kEchoRequest6 = 128;
 constexpr std::uint8_t kEchoReply6 = 129;
@@ -48,6 +54,73 @@ void send_icmp(
     header->checksum = packet::checksum_finish(packet::checksum_add(packet.bytes(), start));
     const IpProtocol protocol = source.is_v4() ? IpProtocol::icmp : IpProtocol::icmpv6;
     output.send(std::move(packet), source, destination, protocol);
+}
+
+struct TypeAndCode {
+    std::uint8_t type = 0;
+    std::uint8_t code = 0;
+};
+
+TypeAndCode type_and_code(Undeliverable why, bool v4) {
+    switch (why) {
+        case Undeliverable::port:
+            return v4 ? TypeAndCode{kUnreachable4, kPortUnreachable4}
+                      : TypeAndCode{kUnreachable6, kPortUnreachable6};
+        case Undeliverable::protocol:
+            return v4 ? TypeAndCode{kUnreachable4, kProtocolUnreachable4}
+                      : TypeAndCode{kParameterProblem6, kUnknownNextHeader6};
+        case Undeliverable::incomplete:
+            return {v4 ? kTimeExceeded4 : kTimeExceeded6, kReassemblyTime};
+    }
+    return {};
+}
+
+// Where the number of the protocol stands that nobody here knows.
+std::uint32_t next_header_position(ByteView packet, const packet::IpMeta& ip) {
+    std::size_t position = offsetof(packet::Ipv6Header, next_header);
+    std::size_t at = sizeof(packet::Ipv6Header);
+    while (at < ip.transport_offset && at + 1 < packet.size()) {
+        position = at;
+        at += (std::size_t{packet[at + 1]} + 1) * 8;
+    }
+    return static_cast<std::uint32_t>(position);
+}
+
+// What an ICMP message of ours to read says about the packet that it quotes; empty when it is of a
+// kind that we do not use.
+struct Verdict {
+    CloseReason reason = CloseReason::unreachable;
+    std::optional<std::uint32_t> mtu;
+};
+
+std::optional<Verdict> read_verdict(const IcmpHeader& header, bool v4) {
+    Verdict verdict;
+    if (v4) {
+        if (header.type == kTimeExceeded4) return verdict;
+        if (header.type != kUnreachable4) return std::nullopt;
+        // Only the lower half is the MTU (RFC 1191, section 4).
+        if (header.code == kFragmentationNeeded4) verdict.mtu = header.rest & 0xffffU;
+        const bool refused =
+            header.code == kPortUnreachable4 || header.code == kProtocolUnreachable4;
+        if (refused) verdict.reason = CloseReason::refused;
+        return verdict;
+    }
+    switch (header.type) {
+        case kTooBig6:
+            verdict.mtu = header.rest.value();
+            return verdict;
+        case kTimeExceeded6:
+            return verdict;
+        case kUnreachable6:
+            if (header.code == kPortUnreachable6) verdict.reason = CloseReason::refused;
+            return verdict;
+        case kParameterProblem6:
+            if (header.code != kUnknownNextHeader6) return std::nullopt;
+            verdict.reason = CloseReason::refused;
+            return verdict;
+        default:
+            return std::nullopt;
+    }
 }
 
 // What is quoted is cut short, so the lengths in it cannot be checked.
@@ -89,10 +162,10 @@ IcmpLayer::IcmpLayer(const StackOptions& options, StackCounters& counters, IpOut
       unreachables_(options.unreachables_per_second, options.unreachables_per_second) {}
 
 std::optional<IcmpError> IcmpLayer::input(
-    const packet::PacketBuf& packet, const packet::IpMeta& ip, TimePoint now
+    ByteView packet, const packet::IpMeta& ip, TimePoint now
 ) {
     const bool v4 = ip.source.is_v4();
-    const ByteView message = packet.bytes().first(ip.total_length).subspan(ip.transport_offset);
+    const ByteView message = packet.first(ip.total_length).subspan(ip.transport_offset);
     Reader in(message);
     IcmpHeader header;
     const std::uint16_t start = start_of_sum(ip.source, ip.destination, message.size());
@@ -104,8 +177,8 @@ std::optional<IcmpError> IcmpLayer::input(
         answer_echo(message, ip, now);
         return std::nullopt;
     }
-    const bool unreachable = header.type == (v4 ? kUnreachable4 : kUnreachable6);
-    if (!unreachable || (v4 && header.code == kFragmentationNeeded4)) {
+    const auto verdict = read_verdict(header, v4);
+    if (!verdict) {
         ++counters_.icmp_ignored;
         return std::nullopt;
     }
@@ -115,9 +188,8 @@ std::optional<IcmpError> IcmpLayer::input(
         ++counters_.icmp_errors_invalid;
         return std::nullopt;
     }
-    const bool port = v4 ? header.code == kPortUnreachable4 || header.code == kProtocolUnreachable4
-                         : header.code == kPortUnreachable6;
-    error->reason = port ? CloseReason::refused : CloseReason::unreachable;
+    error->reason = verdict->reason;
+    error->mtu = verdict->mtu;
     return error;
 }
 
@@ -133,8 +205,8 @@ void IcmpLayer::answer_echo(ByteView request, const packet::IpMeta& ip, TimePoin
     ++counters_.icmp_echo_replies;
 }
 
-void IcmpLayer::send_port_unreachable(
-    const packet::PacketBuf& packet, const packet::IpMeta& ip, TimePoint now
+void IcmpLayer::send_error(
+    Undeliverable why, ByteView packet, const packet::IpMeta& ip, TimePoint now
 ) {
     if (!unreachables_.allow(now)) {
         ++counters_.icmp_rate_limited;
@@ -144,12 +216,15 @@ void IcmpLayer::send_port_unreachable(
     if (!error) return;
     const bool v4 = ip.source.is_v4();
     const std::size_t quoted =
-        std::min<std::size_t>(ip.total_length, v4 ? kQuotedMax4 : kQuotedMax6);
-    if (!error.append(packet.bytes().first(quoted))) return;
+        std::min<std::size_t>({ip.total_length, packet.size(), v4 ? kQuotedMax4 : kQuotedMax6});
+    if (!error.append(packet.first(quoted))) return;
     auto* header = error.push_front<IcmpHeader>();
-    header->type = v4 ? kUnreachable4 : kUnreachable6;
-    header->code = v4 ? kPortUnreachable4 : kPortUnreachable6;
+    const TypeAndCode kind = type_and_code(why, v4);
+    header->type = kind.type;
+    header->code = kind.code;
+    if (kind.type == kParameterProblem6) header->rest = next_header_position(packet, ip);
     send_icmp(output_, std::move(error), ip.destination, ip.source);
+    ++counters_.icmp_errors_out;
 }
 
 }  // namespace selvage::netstack

@@ -1,5 +1,5 @@
-// ICMP and ICMPv6 (RFC 792, RFC 4443): echo replies, port unreachable, and reading the errors that
-// concern our own flows.
+// ICMP and ICMPv6 (RFC 792, RFC 4443): echo replies, errors about what we cannot deliver, and
+// reading the errors that concern our own flows.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,12 @@ struct IcmpError {
     FlowKey flow;
     std::uint8_t protocol = 0;
     CloseReason reason = CloseReason::unreachable;
-    ByteView transport;  // quoted, from the transport header on
+    ByteView transport;                // quoted, from the transport header on
+    std::optional<std::uint32_t> mtu;  // the packet was larger than the path carries: this much
 };
+
+// Why we could not deliver a packet.
+enum class Undeliverable : std::uint8_t { port, protocol, incomplete };
 
 class IcmpLayer {
 public:
@@ -25,13 +29,9 @@ public:
 
     // `ip` describes `packet`. Answers an echo request; gives an error for the caller to pass on
     // to the flow that it quotes, borrowed from the packet.
-    std::optional<IcmpError> input(
-        const packet::PacketBuf& packet, const packet::IpMeta& ip, TimePoint now
-    );
-    // Tells the sender of `packet` that nobody listens on that port.
-    void send_port_unreachable(
-        const packet::PacketBuf& packet, const packet::IpMeta& ip, TimePoint now
-    );
+    std::optional<IcmpError> input(ByteView packet, const packet::IpMeta& ip, TimePoint now);
+    // Tells the sender of `packet`, of which `packet` may be only the beginning.
+    void send_error(Undeliverable why, ByteView packet, const packet::IpMeta& ip, TimePoint now);
 
 private:
     void answer_echo(ByteView request, const packet::IpMeta& ip, TimePoint now);

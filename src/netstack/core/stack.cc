@@ -30,8 +30,9 @@ StackOptions checked(StackOptions options) {
 Stack::Stack(StackOptions options, packet::PacketPool& pool, const StackSeeds& seeds)
     : options_(checked(std::move(options))),
       output_(pool, counters_),
-      tcp_(options_, seeds, counters_, output_, events_),
-      udp_(options_, counters_, output_, events_, seeds.sequence_key),
+      reassembly_(counters_),
+      tcp_(options_, seeds, counters_, output_, path_mtu_, events_),
+      udp_(options_, counters_, output_, path_mtu_, events_, seeds.sequence_key),
       icmp_(options_, counters_, output_) {}
 
 void Stack::set_addresses(std::vector<Prefix> addresses) {
@@ -53,11 +54,6 @@ bool Stack::acceptable(const IpMeta& ip, bool from_ourselves) {
     }
     if (!output_.is_ours(ip.destination)) {
         ++counters_.not_for_us;
-        return false;
-    }
-    // Reassembly has its place here: a fragment goes in, a whole packet may come out.
-    if (ip.is_fragment) {
-        ++counters_.fragment;
         return false;
     }
     return true;
@@ -82,31 +78,61 @@ void Stack::receive(PacketBuf&& packet, bool from_ourselves, TimePoint now) {
         }
     }
     if (!acceptable(ip, from_ourselves)) return;
+    if (!ip.is_fragment) return dispatch(packet.bytes(), ip, now);
 
-    const ByteView transport = packet.bytes().first(ip.total_length).subspan(ip.transport_offset);
-    const bool v4 = ip.source.is_v4();
+    const auto whole = reassembly_.add(packet.bytes(), ip, now);
+    if (!whole) return;
+    // The chain of IPv6 headers goes on inside what was put together.
+    const auto again = packet::parse_ip(*whole);
+    if (!again || again->is_fragment) {
+        ++counters_.bad_ip;
+        return;
+    }
+    dispatch(*whole, *again, now);
+}
+
+void Stack::dispatch(ByteView packet, const IpMeta& ip, TimePoint now) {
+    const ByteView transport = packet.first(ip.total_length).subspan(ip.transport_offset);
+    const auto icmp = ip.source.is_v4() ? IpProtocol::icmp : IpProtocol::icmpv6;
     if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
         tcp_.input(ip.source, ip.destination, transport, now);
     } else if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::udp)) {
         if (!udp_.input(ip.source, ip.destination, transport)) {
             ++counters_.udp_closed_port;
-            icmp_.send_port_unreachable(packet, ip, now);
+            icmp_.send_error(Undeliverable::port, packet, ip, now);
         }
-    } else if (ip.protocol ==
-               static_cast<std::uint8_t>(v4 ? IpProtocol::icmp : IpProtocol::icmpv6)) {
-        if (const auto error = icmp_.input(packet, ip, now)) on_icmp_error(*error);
+    } else if (ip.protocol == static_cast<std::uint8_t>(icmp)) {
+        if (const auto error = icmp_.input(packet, ip, now)) on_icmp_error(*error, now);
     } else {
         ++counters_.unknown_protocol;
+        icmp_.send_error(Undeliverable::protocol, packet, ip, now);
     }
 }
 
-void Stack::on_icmp_error(const IcmpError& error) {
+void Stack::on_icmp_error(const IcmpError& error, TimePoint now) {
     if (error.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
-        tcp_.on_icmp_error(error.flow, error.transport, error.reason);
+        tcp_.on_icmp_error(error, now);
     } else if (error.protocol == static_cast<std::uint8_t>(IpProtocol::udp)) {
-        udp_.on_icmp_error(error.flow, error.reason);
+        udp_.on_icmp_error(error, now);
     } else {
         ++counters_.icmp_ignored;
+    }
+}
+
+void Stack::expire_fragments(TimePoint now) {
+    constexpr std::uint8_t kEchoRequest4 = 8;
+    constexpr std::uint8_t kEchoRequest6 = 128;
+    while (const auto expired = reassembly_.expire(now)) {
+        const auto& [first, ip] = *expired;
+        if (first.size() <= ip.transport_offset) continue;  // it never came
+        const bool icmp = ip.protocol == static_cast<std::uint8_t>(IpProtocol::icmp) ||
+                          ip.protocol == static_cast<std::uint8_t>(IpProtocol::icmpv6);
+        // An error must not cause an error (RFC 1122, section 3.2.2; RFC 4443, section 2.4 e).
+        if (icmp) {
+            const std::uint8_t type = first[ip.transport_offset];
+            if (type != kEchoRequest4 && type != kEchoRequest6) continue;
+        }
+        icmp_.send_error(Undeliverable::incomplete, first, ip, now);
     }
 }
 
@@ -115,6 +141,8 @@ void Stack::poll(TimePoint now, PacketOut& out) {
     const std::uint64_t refused = counters_.no_buffer;
     for (PacketBuf& packet : output_.take_loopback())
         receive(std::move(packet), true, now);
+    expire_fragments(now);
+    path_mtu_.forget_old(now);
     tcp_.run_timers(now);
     tcp_.emit(now);
     output_.flush(now, out);
@@ -124,7 +152,9 @@ void Stack::poll(TimePoint now, PacketOut& out) {
 std::optional<TimePoint> Stack::next_timeout() const {
     if (!output_.empty()) return last_now_;
     if (tcp_.wants_to_speak()) return pool_was_empty_ ? last_now_ + kPoolRetry : last_now_;
-    return tcp_.next_timeout();
+    const auto fragments = reassembly_.next_timeout();
+    const auto tcp = tcp_.next_timeout();
+    return fragments && (!tcp || *fragments < *tcp) ? fragments : tcp;
 }
 
 std::optional<StackEvent> Stack::next_event() {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "netstack/core/icmp_layer.h"
+#include "netstack/core/reassembly.h"
 #include "netstack/core/tcp_layer.h"
 #include "netstack/core/udp_layer.h"
 
@@ -111,12 +112,17 @@ private:
     }
     void receive(packet::PacketBuf&& packet, bool from_ourselves, TimePoint now);
     bool acceptable(const packet::IpMeta& ip, bool from_ourselves);
-    void on_icmp_error(const IcmpError& error);
+    // Gives a whole packet to its layer.
+    void dispatch(ByteView packet, const packet::IpMeta& ip, TimePoint now);
+    void on_icmp_error(const IcmpError& error, TimePoint now);
+    void expire_fragments(TimePoint now);
 
     StackOptions options_;
     StackCounters counters_;
     EventQueue events_;
     IpOutput output_;
+    PathMtu path_mtu_;
+    Reassembly reassembly_;
     TcpLayer tcp_;
     UdpLayer udp_;
     IcmpLayer icmp_;

@@ -15,13 +15,20 @@ namespace selvage::netstack {
     X(bad_ip, "dropped: not IP, truncated, or a wrong header checksum")                   \
     X(bad_source, "dropped: from a broadcast, multicast, unspecified or our own address") \
     X(not_for_us, "dropped: to an address that is not ours")                              \
-    X(fragment, "dropped: a fragment")                                                    \
+    X(fragments_in, "fragments of IP packets")                                            \
+    X(fragments_bad, "dropped: malformed fragments, or of a packet given up before")      \
+    X(fragments_overlap, "packets given up: their fragments overlapped")                  \
+    X(reassembled, "IP packets put together from fragments")                              \
+    X(reassembly_evicted, "incomplete packets given up: the limits of reassembly")        \
+    X(reassembly_timed_out, "incomplete packets given up after their time")               \
     X(unknown_protocol, "dropped: neither ICMP nor TCP nor UDP")                          \
     X(icmp_bad, "dropped: malformed ICMP")                                                \
     X(icmp_echo_replies, "answered echo requests")                                        \
     X(icmp_rate_limited, "unanswered: echo requests and closed ports beyond the rate")    \
     X(icmp_ignored, "ICMP messages of a kind that we do not use")                         \
     X(icmp_errors_in, "ICMP errors that quote a live flow")                               \
+    X(icmp_too_big_in, "reports of a narrower path that quote a live flow")               \
+    X(icmp_errors_out, "sent: port, protocol or time of reassembly")                      \
     X(icmp_errors_invalid, "ICMP errors that quote nothing that we have under way")       \
     X(no_buffer, "not sent for now: the packet pool was empty")                           \
     X(output_full, "not sent: the queue of outgoing packets was full")                    \

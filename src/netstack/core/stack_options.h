@@ -94,6 +94,9 @@ struct StackOptions {
     std::uint16_t ephemeral_last = 65535;
     std::function<bool(packet::IpProtocol, std::uint16_t)> may_use_port;
 
+    // Of segments sent in one go, each so-manieth says PSH, but not more often than twice in a
+    // congestion window: a receiver that joins segments hands on what it has.
+    std::uint32_t push_every_segments = 2;
     // Timestamps on segments (RFC 7323), offered and accepted. Without them old duplicates are not
     // recognised after a wrap of the sequence numbers, and round trips are measured less often.
     bool timestamps = true;

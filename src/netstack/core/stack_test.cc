@@ -167,20 +167,61 @@ TEST_F(StackTest, IgnoresBytesBehindThePacketAndOptionsInItsHeader) {
     EXPECT_EQ(answers_to(std::move(with_options)), 1u);
 }
 
-TEST_F(StackTest, CountsFragmentsAndUnknownProtocols) {
+TEST_F(StackTest, KeepsFragmentsAndTellsTheSenderOfAnUnknownProtocol) {
     auto fragment = icmp(8, 0, as_view("x"), kPeer, kOurs);
     auto* ip = fragment.header<packet::Ipv4Header>();
     ip->fragment = packet::kIpv4MoreFragments;
     ip->checksum = 0;
     ip->checksum = packet::checksum_finish(packet::checksum_add(as_bytes_of(*ip)));
     EXPECT_EQ(answers_to(std::move(fragment)), 0u);
-    EXPECT_EQ(stack.counters().fragment, 1u);
+    EXPECT_EQ(stack.counters().fragments_in, 1u);
 
     packet::PacketBuf odd = pool.take();
     odd.reset(256);
     TcpScript::push_ip(odd, kPeer, kOurs, 47);
-    EXPECT_EQ(answers_to(std::move(odd)), 0u);
+    ASSERT_EQ(answers_to(std::move(odd)), 1u);
+    EXPECT_EQ(sent[0].bytes()[20], 3);  // RFC 1122, section 3.2.2.1
+    EXPECT_EQ(sent[0].bytes()[21], 2);
     EXPECT_EQ(stack.counters().unknown_protocol, 1u);
+}
+
+TEST_F(StackTest, PointsAtTheUnknownHeaderOverIpv6) {  // RFC 4443, section 3.4
+    packet::PacketBuf odd = pool.take();
+    odd.reset(256);
+    const std::uint8_t options[] = {47, 0, 1, 4, 0, 0, 0, 0};
+    ASSERT_TRUE(odd.append(options));
+    TcpScript::push_ip(odd, kPeer6, kOurs6, 60);
+    ASSERT_EQ(answers_to(std::move(odd)), 1u);
+    const ByteView message = sent[0].bytes().subspan(40);
+    EXPECT_EQ(message[0], 4);
+    EXPECT_EQ(message[1], 1);
+    EXPECT_EQ(to_hex(message.subspan(4, 4)), "00000028");
+}
+
+TEST_F(StackTest, AConnectedSocketLearnsWhatThePathCarries) {  // RFC 8201
+    const UdpId id = *stack.udp_bind(4000);
+    ASSERT_TRUE(stack.udp_connect(id, {kPeer, 9}));
+    const auto too_big = [&](IpAddress about, std::uint32_t mtu) {
+        auto quoted = udp(4000, 9, "x", kOurs, about);
+        const ByteView bytes = quoted.bytes();
+        auto message = icmp(3, 4, bytes, IpAddress::v4(10, 0, 0, 99), kOurs);
+        auto* header = reinterpret_cast<packet::IcmpHeader*>(message.data() + 20);
+        header->rest = mtu;
+        header->checksum = 0;
+        header->checksum =
+            packet::checksum_finish(packet::checksum_add(message.bytes().subspan(20)));
+        return answers_to(std::move(message));
+    };
+    const Bytes large(1000, 1);
+    too_big(IpAddress::v4(10, 0, 0, 77), 700);  // we did not talk to that one
+    EXPECT_TRUE(stack.udp_send(id, {IpAddress::v4(10, 0, 0, 77), 9}, large));
+    too_big(kPeer, 700);
+    EXPECT_EQ(stack.udp_send(id, {kPeer, 9}, large).error().code(), Errc::bad_length);
+    EXPECT_TRUE(stack.udp_send(id, {kPeer, 9}, Bytes(672, 1)));
+    // For some time: it may get better.
+    now += 11min;
+    poll();
+    EXPECT_TRUE(stack.udp_send(id, {kPeer, 9}, large));
 }
 
 TEST_F(StackTest, TellsTheSenderThatAPortIsClosed) {

@@ -48,6 +48,12 @@ std::uint32_t TcpConnection::own_mss() const {
                                  : std::clamp<std::uint32_t>(options_.mss_max, kMssMin, most);
 }
 
+std::uint32_t TcpConnection::path_mss() const {
+    const std::size_t ip =
+        flow_.local.is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
+    return static_cast<std::uint32_t>(path_mtu_ - ip - sizeof(packet::TcpHeader));
+}
+
 void TcpConnection::connect() {
     state_ = TcpState::syn_sent;
     receive_scale_ = scale_for(shared_.options.receive_buffer_max);
@@ -58,7 +64,7 @@ void TcpConnection::connect() {
 
 void TcpConnection::take_syn_options(const TcpOptions& options) {
     const std::uint32_t peer_mss = options.mss.value_or(kMssDefault);
-    mss_ = std::clamp(peer_mss, kMssMin, own_mss());
+    mss_ = std::clamp(peer_mss, kMssMin, std::min(own_mss(), path_mss()));
     sack_on_ = options.sack_permitted;
     timestamps_on_ = shared_.options.timestamps && options.timestamps.has_value();
     if (options.window_scale) {

@@ -77,9 +77,17 @@ public:
     Reply on_segment(const TcpSegment& segment, TimePoint now);
     // Whether the segment, in syn_received, would complete the handshake.
     bool completes_handshake(const TcpSegment& segment) const;
-    // An ICMP error that quotes `sequence` of ours: refused or unreachable while we are dialling,
-    // nothing in every other state (RFC 5927, section 5.2). False when it quotes nothing under way.
-    bool on_unreachable(SeqNum sequence, CloseReason reason);
+    // Whether a segment of ours with this number may still be in the network.
+    bool is_under_way(SeqNum sequence) const {
+        return sequence.at_or_after(una_) && sequence.before(nxt_);
+    }
+    // An ICMP error about what is under way: refused or unreachable while we are dialling, nothing
+    // in every other state (RFC 5927, section 5.2).
+    void on_unreachable(CloseReason reason);
+    // The path carries IP packets of at most this size; what is under way and larger is lost.
+    void on_path_mtu(std::uint16_t mtu, TimePoint now);
+    // The same, known before the connection began.
+    void limit_mtu(std::uint16_t mtu) { path_mtu_ = mtu; }
     void on_timer(TimePoint now);
 
     // done: nothing more to say for now. again: more to send after others. blocked: no packet was
@@ -149,7 +157,8 @@ private:
         return send_timer_ == SendTimer::persist && send_timer_at_ != kNever;
     }
     bool fin_sent() const { return fin_queued_ && !fin_acked_ && nxt_.after(data_end()); }
-    std::uint32_t own_mss() const;
+    std::uint32_t own_mss() const;   // what we take
+    std::uint32_t path_mss() const;  // what the path to the peer carries
     // Payload bytes of a full segment without SACK blocks.
     std::uint32_t full_segment() const { return mss_ - (timestamps_on_ ? 12U : 0U); }
     std::uint32_t timestamp_now(TimePoint now) const;
@@ -215,6 +224,7 @@ private:
     std::uint32_t send_window_largest_ = 0;
     SeqNum window_seq_, window_ack_;  // of the segment that set the window: WL1, WL2
     std::uint32_t mss_ = 536;         // what the peer takes, options included (RFC 6691)
+    std::uint16_t path_mtu_ = 0xffff;
     ByteQueue send_;
     bool fin_queued_ = false;
     bool fin_acked_ = false;
@@ -222,6 +232,7 @@ private:
     bool starved_ = false;
     bool syn_due_ = false;
     bool probe_due_ = false;     // of a closed window, or keep-alive
+    bool push_due_ = false;      // on the next segment
     bool override_due_ = false;  // send a small piece although waiting would be better
     bool tail_probe_due_ = false;
     std::unique_ptr<SendPath> path_;  // while there is something to know

@@ -472,12 +472,21 @@ void TcpConnection::process_fin(TimePoint now) {
     }
 }
 
-bool TcpConnection::on_unreachable(SeqNum sequence, CloseReason reason) {
-    if (sequence.before(una_) || sequence.at_or_after(nxt_)) return false;
+void TcpConnection::on_unreachable(CloseReason reason) {
     // An established flow is judged by its own timers: the message may be forged, and most causes
     // pass.
     if (state_ == TcpState::syn_sent) finish(reason);
-    return true;
+}
+
+void TcpConnection::on_path_mtu(std::uint16_t mtu, TimePoint now) {
+    if (mtu >= path_mtu_) return;
+    path_mtu_ = mtu;
+    const std::uint32_t before = mss_;
+    mss_ = std::min(mss_, path_mss());
+    if (mss_ >= before || !synchronized() || in_flight() == 0) return;
+    // Slow start with smaller segments (RFC 1191, section 6.5): all that was too large is lost.
+    send_timer_ = SendTimer::retransmit;
+    send_timer_at_ = now;
 }
 
 }  // namespace selvage::netstack

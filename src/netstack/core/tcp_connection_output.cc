@@ -169,6 +169,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     }
     const std::uint32_t segment_bytes = full_segment();
     const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
+    std::uint32_t unpushed = 0;  // full segments of this train since the last PSH
     for (int budget = kEmitBudget; budget > 0; --budget) {
         const std::uint32_t window = congestion.window();
         const std::uint32_t flight = recovery.in_flight();
@@ -202,6 +203,10 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
             return Emit::done;
         }
         if (paced_out(now)) return Emit::done;
+        const std::uint32_t run =
+            std::min(shared_.options.push_every_segments, window / segment_bytes / 2);
+        push_due_ = run >= 2 && ++unpushed >= run;
+        if (push_due_) unpushed = 0;
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
         override_due_ = false;
         path_->use.note(recovery.in_flight() >= window, in_flight(), una_, nxt_);
@@ -264,7 +269,8 @@ bool TcpConnection::transmit(IpOutput& out, SeqNum seq, std::uint32_t length, Ti
     if (length > 0) {
         if (bytes > 0) {
             send_.copy_out(seq.since(send_begin()), {packet.push_back(bytes), bytes});
-            if (seq + bytes == end) fields.flags |= kPsh;
+            if (seq + bytes == end || push_due_) fields.flags |= kPsh;
+            push_due_ = false;
         }
     }
     fields.window = select_window();

@@ -16,12 +16,13 @@ enum class HashPurpose : std::uint8_t { table, sequence, timestamp, port };
 
 TcpLayer::TcpLayer(
     const StackOptions& options, const StackSeeds& seeds, StackCounters& counters, IpOutput& output,
-    EventQueue& events
+    PathMtu& path_mtu, EventQueue& events
 )
     : options_(options),
       seeds_(seeds),
       counters_(counters),
       output_(output),
+      path_mtu_(path_mtu),
       events_(events),
       chunks_(options.buffer_bytes_max),
       shared_{options, counters, chunks_},
@@ -73,6 +74,7 @@ TcpId TcpLayer::add(
     auto made =
         std::make_unique<Entry>(shared_, flow, options, initial_sequence(flow, now), offset);
     made->owner = owner;
+    made->connection.limit_mtu(path_mtu_.find(flow.remote, options_.mtu));
     const TcpId id = connections_.add(std::move(made));
     if (!id) return id;
     flows_.emplace(flow, id);
@@ -185,23 +187,33 @@ void TcpLayer::send_reset(const FlowKey& flow, const TcpSegment& to, TimePoint n
     ++counters_.tcp_resets_out;
 }
 
-void TcpLayer::on_icmp_error(const FlowKey& flow, ByteView quoted, CloseReason reason) {
+void TcpLayer::on_icmp_error(const IcmpError& error, TimePoint now) {
     // The first eight bytes are all that is promised: ports and sequence number.
     struct Quoted {
         be32 ports;
         be32 sequence;
     } head;
-    Reader in(quoted);
-    const auto known = flows_.find(flow);
-    if (!in.read(head) || known == flows_.end()) {
+    Reader in(error.transport);
+    const auto known = flows_.find(error.flow);
+    // What was forged by somebody who cannot see the flow will hardly hit what is under way
+    // (RFC 5927, section 4).
+    if (!in.read(head) || known == flows_.end() ||
+        !entry(known->second)->connection.is_under_way(SeqNum(head.sequence))) {
         ++counters_.icmp_errors_invalid;
         return;
     }
     const TcpId id = known->second;
-    if (entry(id)->connection.on_unreachable(SeqNum(head.sequence), reason)) {
-        ++counters_.icmp_errors_in;
+    Entry& e = *entry(id);
+    if (error.mtu) {
+        ++counters_.icmp_too_big_in;
+        const std::uint16_t mtu = PathMtu::checked(error.flow.remote, *error.mtu);
+        if (mtu < options_.mtu) {
+            path_mtu_.note(error.flow.remote, mtu, now);
+            e.connection.on_path_mtu(mtu, now);
+        }
     } else {
-        ++counters_.icmp_errors_invalid;
+        ++counters_.icmp_errors_in;
+        e.connection.on_unreachable(error.reason);
     }
     settle(id);
 }

@@ -11,6 +11,8 @@
 
 #include "netstack/core/deadline_heap.h"
 #include "netstack/core/event_queue.h"
+#include "netstack/core/icmp_layer.h"
+#include "netstack/core/path_mtu.h"
 #include "netstack/core/tcp_connection.h"
 
 namespace selvage::netstack {
@@ -30,15 +32,15 @@ class TcpLayer {
 public:
     TcpLayer(
         const StackOptions& options, const StackSeeds& seeds, StackCounters& counters,
-        IpOutput& output, EventQueue& events
+        IpOutput& output, PathMtu& path_mtu, EventQueue& events
     );
 
     // `transport` is the segment from its TCP header on.
     void input(
         const IpAddress& source, const IpAddress& destination, ByteView transport, TimePoint now
     );
-    // An ICMP error quoted `quoted`, the first bytes of a segment of ours on `flow`.
-    void on_icmp_error(const FlowKey& flow, ByteView quoted, CloseReason reason);
+    // An ICMP error that quotes a segment of ours.
+    void on_icmp_error(const IcmpError& error, TimePoint now);
     // Before anything else that happens at this time.
     void note_time(TimePoint now) { now_ = std::max(now_, now); }
     void run_timers(TimePoint now);
@@ -129,6 +131,7 @@ private:
     const StackSeeds seeds_;
     StackCounters& counters_;
     IpOutput& output_;
+    PathMtu& path_mtu_;
     EventQueue& events_;
     ChunkPool chunks_;
     TcpShared shared_;

@@ -184,7 +184,7 @@ public:
     }
     Duration elapsed() const { return now_ - kStart; }
     // An ICMP destination unreachable that quotes a segment of ours with this sequence number.
-    void receives_unreachable(std::uint8_t code, std::uint32_t sequence) {
+    void receives_unreachable(std::uint8_t code, std::uint32_t sequence, std::uint32_t mtu = 0) {
         packet::PacketBuf quoted = pool_.take();
         quoted.reset(256);
         const FlowKey flow{ours_, theirs_, our_port_, kPeerPort};
@@ -194,10 +194,15 @@ public:
         auto* header = quoted.push_front<packet::IcmpHeader>();
         header->type = 3;
         header->code = code;
+        header->rest = mtu;
         header->checksum = packet::checksum_finish(packet::checksum_add(quoted.bytes()));
         push_ip(quoted, IpAddress::v4(10, 0, 0, 99), ours_, 1);
         stack_.input(std::move(quoted), now_);
         poll();
+    }
+    // The same, of type 4: the path to the peer carries only packets of `mtu` bytes.
+    void receives_too_big(std::uint32_t mtu, std::uint32_t sequence) {
+        receives_unreachable(4, sequence, mtu);
     }
     // The timestamp and the window field of what was sent last.
     std::uint32_t last_timestamp() const { return last_timestamp_; }

@@ -12,12 +12,13 @@ constexpr auto kUdp = packet::IpProtocol::udp;
 }
 
 UdpLayer::UdpLayer(
-    const StackOptions& options, StackCounters& counters, IpOutput& output, EventQueue& events,
-    SipKey port_key
+    const StackOptions& options, StackCounters& counters, IpOutput& output, PathMtu& path_mtu,
+    EventQueue& events, SipKey port_key
 )
     : options_(options),
       counters_(counters),
       output_(output),
+      path_mtu_(path_mtu),
       events_(events),
       port_key_(port_key),
       sockets_(options.udp_sockets_max) {}
@@ -63,15 +64,21 @@ bool UdpLayer::input(const IpAddress& source, const IpAddress& destination, Byte
     return true;
 }
 
-void UdpLayer::on_icmp_error(const FlowKey& flow, CloseReason reason) {
+void UdpLayer::on_icmp_error(const IcmpError& error, TimePoint now) {
+    const FlowKey& flow = error.flow;
     const auto known = ports_.find(flow.local_port);
     Socket* socket = known == ports_.end() ? nullptr : sockets_.find(known->second);
     if (socket == nullptr || socket->remote != Endpoint{flow.remote, flow.remote_port}) {
         ++counters_.icmp_errors_invalid;
         return;
     }
+    if (error.mtu) {
+        ++counters_.icmp_too_big_in;
+        path_mtu_.note(flow.remote, PathMtu::checked(flow.remote, *error.mtu), now);
+        return;
+    }
     ++counters_.icmp_errors_in;
-    socket->error = reason == CloseReason::refused ? Errc::refused : Errc::unreachable;
+    socket->error = error.reason == CloseReason::refused ? Errc::refused : Errc::unreachable;
     post(known->second, *socket, socket_event::kReadable);
 }
 
@@ -131,8 +138,9 @@ Result<> UdpLayer::send(
         return Error(Errc::unreachable, fmt::format("no address of ours to reach {}", to));
     }
     const std::size_t ip = from->is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
-    if (bytes.size() + sizeof(packet::UdpHeader) + ip > options_.mtu) {
-        return Error(Errc::bad_length, "datagram larger than the overlay's packets");
+    const std::size_t most = path_mtu_.find(to.address, options_.mtu);
+    if (bytes.size() + sizeof(packet::UdpHeader) + ip > most) {
+        return Error(Errc::bad_length, "datagram larger than the path's packets");
     }
     packet::PacketBuf packet = output_.take();
     if (!packet) return Error(Errc::limit, "packets of the stack");

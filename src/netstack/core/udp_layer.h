@@ -6,7 +6,9 @@
 #include <unordered_map>
 
 #include "netstack/core/event_queue.h"
+#include "netstack/core/icmp_layer.h"
 #include "netstack/core/ip_output.h"
+#include "netstack/core/path_mtu.h"
 #include "netstack/core/stack_options.h"
 
 namespace selvage::netstack {
@@ -21,14 +23,14 @@ struct Datagram {
 class UdpLayer {
 public:
     UdpLayer(
-        const StackOptions& options, StackCounters& counters, IpOutput& output, EventQueue& events,
-        SipKey port_key
+        const StackOptions& options, StackCounters& counters, IpOutput& output, PathMtu& path_mtu,
+        EventQueue& events, SipKey port_key
     );
 
     // False when no socket has the port: the sender is to be told.
     bool input(const IpAddress& source, const IpAddress& destination, ByteView transport);
     // An ICMP error quoted a datagram of ours; a connected socket learns of it.
-    void on_icmp_error(const FlowKey& flow, CloseReason reason);
+    void on_icmp_error(const IcmpError& error, TimePoint now);
 
     // Port 0 chooses one of the ephemeral range.
     Result<UdpId> bind(std::uint16_t port, const UdpOptions& options);
@@ -68,6 +70,7 @@ private:
     const StackOptions& options_;
     StackCounters& counters_;
     IpOutput& output_;
+    PathMtu& path_mtu_;
     EventQueue& events_;
     SipKey port_key_;
     std::uint32_t port_counter_ = 0;
