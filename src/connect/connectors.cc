@@ -106,7 +106,8 @@ rt::Task<Result<ConnId>> Connectors::attempt(tunnel::Url url) {
         if (!resolved) co_return std::move(resolved).error().with("resolve " + url.host);
         addresses = choose(*resolved, options_.enable_ipv6, runtime.rng());
     }
-    Error last(Errc::unreachable, "no usable address");
+    std::erase_if(addresses, [this](const IpAddress& a) { return options_.in_mesh(a.unmapped()); });
+    Error last(Errc::unreachable, "no usable address outside the mesh");
     for (const IpAddress& address : addresses) {
         auto conn = co_await rt::with_timeout(
             runtime, options_.attempt_limit, attempt_address(*transport, url, address)

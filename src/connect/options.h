@@ -1,8 +1,10 @@
 // Whom to dial and where to listen.
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "base/ip.h"
 #include "base/time.h"
 #include "tunnel/url.h"
 
@@ -13,6 +15,8 @@ struct ConnectOptions {
     std::vector<tunnel::Url> listeners;
     // Listen on [::] as well wherever a listener's host is 0.0.0.0, and dial IPv6 addresses.
     bool enable_ipv6 = true;
+    // Addresses inside the mesh are not dialled: the tunnel would lead through itself.
+    std::function<bool(const IpAddress&)> in_mesh = [](const IpAddress&) { return false; };
 
     // One attempt per address family: name resolution, connection and handshake together.
     Duration attempt_limit = std::chrono::seconds(2);

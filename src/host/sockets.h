@@ -53,12 +53,14 @@ using UdpSocketPtr = std::unique_ptr<UdpSocket>;
 struct TcpListenOptions {
     bool reuse_address = true;
     bool v6_only = true;
+    std::string device = {};  // only what comes through this one; empty: any
 };
 
 struct UdpOptions {
     std::size_t buffer_bytes = 4 * 1024 * 1024;  // asked of the kernel, which may give less
     bool reuse_address = false;
     bool v6_only = true;
+    std::string device = {};  // as in TcpListenOptions
 };
 
 class Sockets {

@@ -150,7 +150,8 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       connect_options_{
           .peers = options_.peers,
           .listeners = options_.listeners,
-          .enable_ipv6 = options_.enable_ipv6
+          .enable_ipv6 = options_.enable_ipv6,
+          .in_mesh = [this](const IpAddress& address) { return refuse_underlay(address); }
       },
       transports_(environment_.runtime, environment_.sockets, environment_.pool, {}, log_),
       listeners_(

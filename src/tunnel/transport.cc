@@ -21,12 +21,11 @@ Result<Endpoint> listen_endpoint(const Url& url) {
             "listen " + url.to_string() + ": an address of this host is meant, not a name"
         );
     }
-    if (!url.path.empty() && url.path != "/") {
-        return Error(
-            Errc::unsupported, "listen " + url.to_string() + ": binding to a device is not offered"
-        );
-    }
     return Endpoint{*address, url.port};
+}
+
+std::string listen_device(const Url& url) {
+    return url.path.empty() ? std::string() : url.path.substr(1);
 }
 
 std::string endpoint_url(std::string_view scheme, const Endpoint& endpoint) {

@@ -69,8 +69,10 @@ struct TransportSpec {
 std::span<const TransportSpec* const> transports();
 const TransportSpec* find_transport(std::string_view scheme);
 
-// For transports on addresses: where a listener's URL says to bind, and an endpoint as a URL.
+// For transports on addresses: where a listener's URL says to bind, the device that its path names
+// (empty: any), and an endpoint as a URL.
 Result<Endpoint> listen_endpoint(const Url& url);
+std::string listen_device(const Url& url);
 std::string endpoint_url(std::string_view scheme, const Endpoint& endpoint);
 
 }  // namespace selvage::tunnel

@@ -11,7 +11,9 @@ using packet::PacketBatch;
 Result<std::shared_ptr<UdpPort>> UdpPort::open(
     TransportContext& context, Endpoint local, std::optional<Url> listener
 ) {
-    auto socket = context.sockets.open_udp(local, {});
+    host::UdpOptions options;
+    if (listener) options.device = listen_device(*listener);
+    auto socket = context.sockets.open_udp(local, options);
     if (!socket) return socket.error();
     auto port = std::make_shared<UdpPort>(context, std::move(*socket), std::move(listener));
     port->socket_->start(*port);

@@ -35,6 +35,7 @@ config::NodeOptions SelvageHost::node_options() const {
         out.listeners.push_back(tunnel::Url::parse(listener).value());
     for (const std::string& peer : options_.peers)
         out.peers.push_back(tunnel::Url::parse(peer).value());
+    out.dhcp = options_.dhcp;
     out.no_tun = !options_.tun;
     out.enable_encryption = options_.encryption;
     out.latency_first = options_.latency_first;
@@ -98,6 +99,11 @@ void SelvageHost::kill() {
     host_.reset_sockets();
     world_.loop().run_ready();
     crash();
+}
+
+IpAddress SelvageHost::address() const {
+    if (!options_.dhcp) return address_.address;
+    return node_ && node_->addresses().ipv4 ? node_->addresses().ipv4->address : IpAddress();
 }
 
 std::string SelvageHost::url(std::string_view scheme) const {

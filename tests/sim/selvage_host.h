@@ -22,6 +22,7 @@ struct SelvageOptions {
     std::string name;
     std::string address;  // virtual, with its network; empty: none
     std::string address6 = {};
+    bool dhcp = false;
     bool tun = false;
     std::vector<std::string> peers;  // URLs
     std::string network = "n1";
@@ -54,7 +55,7 @@ public:
     Host& host() { return host_; }
     bool running() const { return node_ != nullptr; }
     node::Node& node() { return *node_; }
-    IpAddress address() const { return address_.address; }  // virtual
+    IpAddress address() const;  // virtual
     std::string url(std::string_view scheme) const;
 
     // A program of this host connects to a virtual address: through the kernel and the TUN device,

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
+
 namespace selvage::host {
 namespace {
 
@@ -109,6 +111,13 @@ Endpoint SocketAddress::endpoint() const {
         return {IpAddress::v6(bytes).unmapped(), ntohs(v6.sin6_port)};
     }
     return {};
+}
+
+Result<> bind_to_device(int fd, const std::string& device) {
+    if (device.empty()) return {};
+    const auto size = static_cast<socklen_t>(device.size());
+    if (::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), size) == 0) return {};
+    return os_error(errno, "device " + printable(device, 32));
 }
 
 Endpoint local_endpoint(int fd) {

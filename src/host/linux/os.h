@@ -64,6 +64,9 @@ struct SocketAddress {
     socklen_t size = sizeof(sockaddr_storage);
 };
 
+// Only what passes through this network device; nothing happens when the name is empty.
+Result<> bind_to_device(int fd, const std::string& device);
+
 Endpoint local_endpoint(int fd);
 Endpoint remote_endpoint(int fd);
 

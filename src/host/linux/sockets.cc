@@ -106,6 +106,7 @@ public:
         if (local.address.is_v6() && options.v6_only) {
             ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
         }
+        if (auto bound = bind_to_device(fd.get(), options.device); !bound) return bound.error();
         if (::bind(fd.get(), address.get(), address.size) != 0) return os_error(errno, "bind");
         if (::listen(fd.get(), kBacklog) != 0) return os_error(errno, "listen");
         return make_socket_acceptor(runtime_, std::move(fd), {});

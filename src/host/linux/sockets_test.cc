@@ -132,6 +132,17 @@ TEST_F(SocketsTest, APortIsGivenOnce) {
     EXPECT_TRUE(second.error().is(Errc::in_use)) << second.error().message();
 }
 
+TEST_F(SocketsTest, AListenerMayBeBoundToADevice) {
+    auto on_loopback = sockets_->listen_tcp({kLoopback, 0}, {.device = "lo"});
+    ASSERT_TRUE(on_loopback) << on_loopback.error().message();
+    EXPECT_TRUE(loop_.run(sockets_->connect_tcp((*on_loopback)->local())));
+    EXPECT_TRUE(sockets_->open_udp({kLoopback, 0}, {.device = "lo"}));
+    const auto nowhere = sockets_->listen_tcp({kLoopback, 0}, {.device = "no-such-dev"});
+    ASSERT_FALSE(nowhere);
+    EXPECT_NE(nowhere.error().message().find("no-such-dev"), std::string::npos);
+    EXPECT_FALSE(sockets_->open_udp({kLoopback, 0}, {.device = "no-such-dev"}));
+}
+
 TEST_F(SocketsTest, NamesAndLiteralsBecomeAddresses) {
     const auto literal = loop_.run(sockets_->resolve("10.1.2.3"));
     ASSERT_TRUE(literal);

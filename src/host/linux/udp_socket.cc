@@ -403,6 +403,7 @@ Result<UdpSocketPtr> UdpSocketFactory::open(Endpoint local, const UdpOptions& op
     }
     set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes);
     set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes);
+    if (auto bound = bind_to_device(fd.get(), options.device); !bound) return bound.error();
     if (::bind(fd.get(), address.get(), address.size) != 0) return os_error(errno, "bind");
     auto core = std::make_shared<UdpCore>(runtime_, pool_, scratch_, log_);
     core->adopt(std::move(fd));

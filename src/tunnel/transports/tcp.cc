@@ -20,7 +20,7 @@ rt::Task<Result<TunnelPtr>> connect(TransportContext& context, Url url, IpAddres
 Result<TunnelAcceptorPtr> listen(TransportContext& context, Url url) {
     const auto local = listen_endpoint(url);
     if (!local) return local.error();
-    auto acceptor = context.sockets.listen_tcp(*local, {});
+    auto acceptor = context.sockets.listen_tcp(*local, {.device = listen_device(url)});
     if (!acceptor) return std::move(acceptor).error().with("listen " + url.to_string());
     url.port = (*acceptor)->local().port;
     url.port_given = true;
