@@ -2,6 +2,7 @@
 import concurrent.futures
 import os
 import subprocess
+import sys
 
 from .building import build
 from .shell import BUILD, Failure, ROOT, run, step
@@ -59,6 +60,9 @@ def bench_command(arguments):
     if arguments.name == "throughput":
         throughput(arguments.rest)
         return
+    if arguments.name == "netstack-kernel":
+        netstack_kernel(arguments.rest)
+        return
     names = sorted(path.stem for path in (ROOT / "bench").glob("*_bench.cc"))
     wanted = [name for name in names if not arguments.name or arguments.name in name]
     if not wanted:
@@ -76,3 +80,9 @@ def throughput(rest):
         raise Failure(f"throughput: {obstacle}")
     build("release", ["selvaged", "selvage"])
     run([interop_environment(), "-B", ROOT / "bench" / "throughput.py", *rest])
+
+
+def netstack_kernel(rest):
+    """Our TCP against the kernel's; see bench/netstack_kernel.py."""
+    build("bench", ["netstack_box", "netstack_peer"])
+    run([sys.executable, "-B", ROOT / "bench" / "netstack_kernel.py", *rest])
