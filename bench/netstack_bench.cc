@@ -12,10 +12,12 @@ using namespace selvage::netstack;
 class Wire final : public PacketOut {
 public:
     void from_stack(packet::PacketBatch&& batch) override {
+        if (trains) return to->input(std::move(batch));
         for (packet::PacketBuf& packet : batch)
             to->input(std::move(packet), batch.now());
     }
     Stack* to = nullptr;
+    bool trains = false;
 };
 
 struct Pair {
@@ -52,10 +54,13 @@ struct Pair {
     ListenerId listener;
 };
 
+// One packet at a time (0) or in trains (1); with BBR, or with CUBIC (2).
 void bulk(benchmark::State& state) {
     StackOptions options;
     options.mtu = 1420;  // packets of 1,420 bytes carry 1,380 of TCP
+    if (state.range(0) == 2) options.congestion = CongestionAlgorithm::cubic;
     Pair pair(options);
+    pair.to_left.trains = pair.to_right.trains = state.range(0) > 0;
     const auto [client, server] = pair.connect();
     Bytes data(64 * 1024);
     std::uint64_t total = 0;
@@ -74,7 +79,7 @@ void bulk(benchmark::State& state) {
     for (int i = 0; i < 4; ++i)
         pair.turn();
 }
-BENCHMARK(bulk);
+BENCHMARK(bulk)->Arg(0)->Arg(1)->Arg(2);
 
 void connections(benchmark::State& state) {
     StackOptions options;

@@ -27,6 +27,9 @@ constexpr Duration kProbeRttInterval = 5s;
 constexpr Duration kProbeRttTime = 200ms;
 // Longer than a loop needs to come round, shorter than a router's queue is deep.
 constexpr Duration kBurstTime = 1ms;
+// Two loops in user space answer each other, each late by about this much under load. On a short
+// path the window would otherwise run dry meanwhile.
+constexpr Duration kLateness = 2ms;
 constexpr std::uint32_t kBurstMax = 64 * 1024;
 
 std::uint64_t bytes_in(std::uint64_t rate, Duration span) {
@@ -106,7 +109,8 @@ std::uint64_t Bbr::product(double gain) const {
 
 std::uint32_t Bbr::inflight(double gain) const {
     // Room for what the sender and the receiver do in lumps.
-    std::uint64_t bytes = std::max<std::uint64_t>(product(gain), 3 * std::uint64_t{burst()});
+    const std::uint64_t path = product(gain) + bytes_in(bandwidth(), kLateness);
+    std::uint64_t bytes = std::max<std::uint64_t>(path, 3 * std::uint64_t{burst()});
     bytes = std::max<std::uint64_t>(bytes, window_floor());
     if (state_ == State::up) bytes += 2 * mss_;
     return clip(bytes);
@@ -144,7 +148,10 @@ void Bbr::update_max_bandwidth(const AckSample& ack) {
 // Once a round with losses: the bounds follow what was delivered in it.
 void Bbr::adapt_short_bounds(const AckSample& ack) {
     if (!ack.rate.has_segment || ack.rate.prior_delivered < loss_round_end_) return;
-    if (loss_in_round_ && state_ != State::refill && state_ != State::up &&
+    // The draft lets every round with a loss count. On a path that loses one packet in a hundred by
+    // itself that wears the rate down between two probes, so here it takes more than the share.
+    const bool too_much = loss_too_high(lost_in_round_, inflight_latest_);
+    if (loss_in_round_ && too_much && state_ != State::refill && state_ != State::up &&
         state_ != State::startup) {
         if (bandwidth_short_ == kNoRate) bandwidth_short_ = max_bandwidth();
         if (inflight_short_ == kNoBound) inflight_short_ = window_;
@@ -153,6 +160,7 @@ void Bbr::adapt_short_bounds(const AckSample& ack) {
         inflight_short_ = std::max(inflight_latest_, scaled(inflight_short_, kBeta));
     }
     loss_in_round_ = false;
+    lost_in_round_ = 0;
 }
 
 void Bbr::reset_short_bounds() {
@@ -191,6 +199,7 @@ void Bbr::on_segment_lost(const SentSegment& segment, std::uint32_t lost_total) 
         loss_in_round_ = true;
         loss_round_end_ = delivered_;
     }
+    lost_in_round_ = clip(std::uint64_t{lost_in_round_} + segment.size());
     if (!probe_samples_) return;
     const std::uint32_t lost = lost_total - segment.lost;
     if (!loss_too_high(lost, segment.in_flight)) return;
@@ -531,6 +540,7 @@ void Bbr::on_restart_after_idle(TimePoint now) {
 
 // A mark counts as a round with losses.
 void Bbr::on_congestion_mark(std::uint32_t, TimePoint) {
+    lost_in_round_ = kWindowMax;
     if (!loss_in_round_) {
         loss_in_round_ = true;
         loss_round_end_ = delivered_;

@@ -109,6 +109,7 @@ private:
     std::uint64_t bandwidth_short_ = kNoRate;   // bound after recent losses
     std::uint64_t bandwidth_latest_ = 0;
     std::uint32_t inflight_latest_ = 0;
+    std::uint32_t lost_in_round_ = 0;
     std::uint32_t inflight_short_ = kNoBound;
     std::uint32_t inflight_long_ = kNoBound;  // what the path has shown to bear
     std::uint32_t upward_acked_ = 0;

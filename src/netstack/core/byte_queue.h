@@ -33,6 +33,7 @@ public:
     void give(std::unique_ptr<Chunk> chunk);
 
     std::size_t in_use() const { return in_use_; }
+    std::size_t kept_bytes() const { return free_.size() * kChunkBytes; }
     std::size_t limit() const { return limit_; }
     std::uint64_t exhausted_count() const { return exhausted_; }
 

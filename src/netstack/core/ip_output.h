@@ -32,6 +32,11 @@ public:
     // The address that we speak from to `remote`: in its network if possible, else of its family.
     std::optional<IpAddress> source_for(const IpAddress& remote) const;
 
+    // Who takes the packets, during a poll.
+    void set_next(const PacketOut* next) { next_ = next; }
+    bool congested(const IpAddress& destination) const {
+        return next_ != nullptr && next_->congested(destination);
+    }
     bool full() const { return queue_.size() >= kQueueMax; }
     bool empty() const { return queue_.empty() && loopback_.empty(); }
     // An empty packet to fill from the transport header on; empty and counted when there is none.
@@ -48,6 +53,7 @@ public:
 private:
     packet::PacketPool& pool_;
     StackCounters& counters_;
+    const PacketOut* next_ = nullptr;
     std::vector<Prefix> addresses_;
     std::vector<packet::PacketBuf> queue_;
     std::vector<packet::PacketBuf> leaving_;  // only while flush() runs; kept for its memory

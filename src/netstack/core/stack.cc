@@ -44,6 +44,13 @@ void Stack::input(PacketBuf&& packet, TimePoint now) {
     receive(std::move(packet), false, now);
 }
 
+void Stack::input(packet::PacketBatch&& batch) {
+    tcp_.start_train();
+    for (PacketBuf& packet : batch)
+        receive(std::move(packet), false, batch.now());
+    tcp_.end_train();
+}
+
 bool Stack::acceptable(const IpMeta& ip, bool from_ourselves) {
     // Answering a source that stands for many would make us an amplifier; one that is our own
     // address was forged unless the packet came back from ourselves.
@@ -144,7 +151,9 @@ void Stack::poll(TimePoint now, PacketOut& out) {
     expire_fragments(now);
     path_mtu_.forget_old(now);
     tcp_.run_timers(now);
+    output_.set_next(&out);
     tcp_.emit(now);
+    output_.set_next(nullptr);
     output_.flush(now, out);
     pool_was_empty_ = counters_.no_buffer != refused;
 }

@@ -36,6 +36,9 @@ public:
 
     // Takes one IP packet. What is malformed or not for us is counted and dropped.
     void input(packet::PacketBuf&& packet, TimePoint now);
+    // Takes packets that came together. Trains, consecutive segments of one connection, cost one
+    // look-up and are answered by one ACK.
+    void input(packet::PacketBatch&& batch);
     // Runs timers and sends what there is to send, at most IpOutput::kQueueMax packets: when there
     // is more, next_timeout() is not later than `now`.
     void poll(TimePoint now, PacketOut& out);
@@ -101,6 +104,8 @@ public:
     const StackOptions& options() const { return options_; }
     std::size_t tcp_connection_count() const { return tcp_.connection_count(); }
     std::size_t buffer_bytes() const { return tcp_.buffer_bytes(); }
+    // Buffers that nobody uses, kept for the next burst.
+    std::size_t kept_bytes() const { return tcp_.kept_bytes(); }
 
 private:
     // After a packet could not be had: others are using the pool, and give back soon.

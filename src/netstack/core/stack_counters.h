@@ -56,6 +56,7 @@ namespace selvage::netstack {
     X(tcp_retransmits, "segments sent again")                                             \
     X(tcp_fast_recoveries, "losses noticed by acknowledgements")                          \
     X(tcp_timeouts, "retransmission timer expiries")                                      \
+    X(tcp_held_back, "times a stream waited for a full queue below")                      \
     X(tcp_tail_probes, "tail loss probes sent")                                           \
     X(tcp_spurious_losses, "losses taken back: the peer had everything")                  \
     X(tcp_out_of_order, "segments that arrived ahead of a gap")                           \

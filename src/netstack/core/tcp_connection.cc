@@ -157,7 +157,11 @@ std::uint32_t TcpConnection::send_limit() const {
     // Twice the congestion window keeps the path full while the writer's loop comes round.
     const std::uint32_t wanted =
         std::max(shared_.options.send_buffer_first, congestion_window() * 2);
-    return std::min(wanted, shared_.options.send_buffer_max);
+    // When half of the stack's memory is in use nobody grows any more: the rest is for the others.
+    const bool scarce = shared_.chunks.in_use() > shared_.chunks.limit() / 2;
+    return std::min(
+        wanted, scarce ? shared_.options.send_buffer_first : shared_.options.send_buffer_max
+    );
 }
 
 std::size_t TcpConnection::writable_bytes() const {

@@ -433,10 +433,11 @@ void TcpConnection::on_in_order(std::uint32_t count, bool filled_gap, TimePoint 
 // The window grows when the reader took more than half of it within a round trip: then it, and not
 // the path or the reader, is what holds the peer back.
 void TcpConnection::grow_receive_buffer(TimePoint now) {
-    const Duration round = std::max<Duration>(rtt_.smoothed(), 1ms);
+    const Duration round = rtt_.has_sample() ? std::max<Duration>(rtt_.smoothed(), 1ms) : 100ms;
     if (now - growth_started_ < round) return;
     const std::uint64_t taken = read_total_ - growth_read_;
-    if (taken * 2 > receive_limit_) {
+    const bool scarce = shared_.chunks.in_use() > shared_.chunks.limit() / 2;
+    if (taken * 2 > receive_limit_ && !scarce) {
         const std::uint64_t wanted = std::max<std::uint64_t>(taken * 2, receive_limit_);
         receive_limit_ = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(wanted * 2, shared_.options.receive_buffer_max)

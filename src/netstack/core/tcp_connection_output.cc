@@ -16,6 +16,9 @@ constexpr Duration kDelayedAckMax = 200ms;
 // What was learnt of a path this long ago says little, and its memory serves others better.
 constexpr Duration kForgetPath = 10s;
 
+// A tunnel's queue of half a megabyte drains by a fifth in this time at 1 Gb/s.
+constexpr Duration kCongestedRetry = 1ms;
+
 std::int64_t clock_ms(TimePoint now) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
 }
@@ -163,6 +166,12 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     if (fin_acked_) return Emit::done;
     LossRecovery& recovery = path(now).recovery;
     const CongestionControl& congestion = *path_->congestion;
+    // Better late than sent and dropped by ourselves.
+    if (out.congested(flow_.remote)) {
+        ++shared_.counters.tcp_held_back;
+        paced_at_ = now + kCongestedRetry;
+        return Emit::done;
+    }
     if (tail_probe_due_) {
         if (!emit_tail_probe(out, now)) return Emit::blocked;
         tail_probe_due_ = false;

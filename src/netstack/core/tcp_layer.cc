@@ -102,8 +102,12 @@ void TcpLayer::input(
         .local_port = segment.destination_port,
         .remote_port = segment.source_port
     };
-    const auto listening = listening_.find(flow.local_port);
     const bool opens = segment.has(kSyn) && !segment.has(kAck) && !segment.has(kRst);
+    if (train_ && !opens && flow == train_flow_) {
+        return take_segment(train_, *entry(train_), segment, now);
+    }
+    settle_train();
+    const auto listening = listening_.find(flow.local_port);
     if (const auto known = flows_.find(flow); known != flows_.end()) {
         const TcpId id = known->second;
         Entry& e = *entry(id);
@@ -114,12 +118,7 @@ void TcpLayer::input(
                 ++counters_.tcp_accept_queue_full;
                 return;
             }
-            if (e.connection.on_segment(segment, now) == TcpConnection::Reply::reset) {
-                send_reset(flow, segment, now);
-            }
-            touch(id, e);
-            settle(id);
-            return;
+            return take_segment(id, e, segment, now);
         }
         ++counters_.tcp_time_wait_reused;
         e.connection.abort(output_, now_);  // says nothing in TIME-WAIT
@@ -131,6 +130,31 @@ void TcpLayer::input(
     }
     ++counters_.tcp_no_connection;
     if (!segment.has(kRst)) send_reset(flow, segment, now);
+}
+
+void TcpLayer::take_segment(TcpId id, Entry& e, const TcpSegment& segment, TimePoint now) {
+    if (e.connection.on_segment(segment, now) == TcpConnection::Reply::reset) {
+        send_reset(e.connection.flow(), segment, now);
+    }
+    touch(id, e);
+    const TcpState state = e.connection.state();
+    const bool goes_on = state != TcpState::closed && state != TcpState::time_wait;
+    if (in_train_ && e.owner == Owner::user && goes_on) {
+        train_ = id;
+        train_flow_ = e.connection.flow();
+        return;
+    }
+    train_ = {};
+    settle(id);
+}
+
+void TcpLayer::settle_train() {
+    if (train_) settle(std::exchange(train_, {}));
+}
+
+void TcpLayer::end_train() {
+    in_train_ = false;
+    settle_train();
 }
 
 void TcpLayer::on_syn(

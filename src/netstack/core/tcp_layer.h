@@ -39,6 +39,10 @@ public:
     void input(
         const IpAddress& source, const IpAddress& destination, ByteView transport, TimePoint now
     );
+    // Between these two, consecutive segments of one connection are a train: it is looked up and
+    // settled once for all of them.
+    void start_train() { in_train_ = true; }
+    void end_train();
     // An ICMP error that quotes a segment of ours.
     void on_icmp_error(const IcmpError& error, TimePoint now);
     // Before anything else that happens at this time.
@@ -74,6 +78,7 @@ public:
     }
     bool is_listening(std::uint16_t port) const { return listening_.contains(port); }
     std::size_t connection_count() const { return connections_.size(); }
+    std::size_t kept_bytes() const { return chunks_.kept_bytes(); }
     std::size_t buffer_bytes() const { return chunks_.in_use() * ChunkPool::kChunkBytes; }
 
 private:
@@ -123,6 +128,8 @@ private:
     TcpId evict_time_wait();  // Precondition: time_wait_ is not empty
     void settle_owner(TcpId id, Entry& e);
     void touch(TcpId id, Entry& e);
+    void take_segment(TcpId id, Entry& e, const TcpSegment& segment, TimePoint now);
+    void settle_train();
     void forget_flow(Entry& e);
     void post(ListenerId id, Listener& listener, SocketEvents events);
     void feed_starved();
@@ -144,6 +151,9 @@ private:
     std::deque<TcpId> time_wait_;  // oldest first; entries may be gone already
     std::vector<TcpId> starved_;
     DeadlineHeap deadlines_;
+    bool in_train_ = false;
+    TcpId train_;  // not settled yet
+    FlowKey train_flow_;
     std::deque<TcpId> ready_;
     RateLimit resets_;
     std::uint32_t port_counter_ = 0;

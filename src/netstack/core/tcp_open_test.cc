@@ -52,7 +52,7 @@ TEST(TcpListener, AnswersARepeatedSynAtOnce) {
 TEST(TcpListener, OffersOnlyTheOptionsThatTheCallerOffered) {  // RFC 7323, 2.2; RFC 2018, 2
     TcpScript s{{.listen = 22}};
     s.at(0ms).receives(syn().seq(0).mss(1360).wscale(2).sack_ok().ts(100, 0));
-    s.sends(syn_ack().seq(0).ack(1).mss(1320).wscale(7).sack_ok().ts(0, 100));
+    s.sends(syn_ack().seq(0).ack(1).mss(1320).wscale(8).sack_ok().ts(0, 100));
     s.at(1ms).receives(ack().seq(1).ack(1).ts(101, 0));
     s.expect_accepted(1);
 
@@ -70,7 +70,7 @@ TEST(TcpListener, OpensItsWindowTo256KiBWhereScalingIsUsed) {
     TcpScript s{{.listen = 22}};
     s.at(0ms).accepts_connection(syn().mss(1320).wscale(2));
     s.at(1ms).receives(data(100).seq(1).ack(1));
-    s.sends(ack().seq(1).ack(101).win(2048));
+    s.sends(ack().seq(1).ack(101).win(1024));
     s.expect_readable(100);
 }
 
@@ -170,10 +170,10 @@ TEST(TcpClosedPort, ResetsASyn) {  // RFC 9293, 3.10.7.1
 TEST(TcpConnect, OpensWithEveryOptionAndAcknowledges) {
     TcpScript s;
     s.at(0ms).connects();
-    s.sends(syn().seq(0).mss(1320).wscale(7).sack_ok().ts(0, 0).win(65535));
+    s.sends(syn().seq(0).mss(1320).wscale(8).sack_ok().ts(0, 0).win(65535));
     s.expect_state(TcpState::syn_sent);
     s.at(20ms).receives(syn_ack().seq(0).ack(1).mss(1320).wscale(3).sack_ok().ts(7, 0));
-    s.sends(ack().seq(1).ack(1).ts(0, 7).win(2048));
+    s.sends(ack().seq(1).ack(1).ts(0, 7).win(1024));
     s.expect_state(TcpState::established);
     s.expect_silence_until(100s);
 }

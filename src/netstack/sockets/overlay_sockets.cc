@@ -33,9 +33,8 @@ OverlaySockets::~OverlaySockets() {
 }
 
 void OverlaySockets::input(packet::PacketBatch&& batch) {
-    const TimePoint now = runtime_.now();
-    for (packet::PacketBuf& packet : batch)
-        stack_.input(std::move(packet), now);
+    batch.set_now(runtime_.now());
+    stack_.input(std::move(batch));
     schedule();
 }
 
