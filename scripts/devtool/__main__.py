@@ -51,6 +51,13 @@ def e2e_command(arguments):
     return 1 if counts.failed else 0
 
 
+def soak_command(arguments):
+    become_root_for("./dev soak")
+    if not os.environ.get("SELVAGE_BIN_DIR"):
+        build("dev", ["selvaged", "selvage"])
+    return suites.soak(arguments.minutes)
+
+
 def format_command(_arguments):
     suites.format_files()
 
@@ -83,6 +90,10 @@ def add_test_commands(commands):
     e2e = commands.add_parser("e2e", help="end-to-end tests with real EasyTier peers (needs root)")
     e2e.epilog = "Further arguments go to pytest, such as -k proxy -x."
     e2e.set_defaults(function=e2e_command)
+
+    soak = commands.add_parser("soak", help="real nodes under load, one killed every minute (needs root)")
+    soak.add_argument("--minutes", type=float, default=30, help="how long (default 30)")
+    soak.set_defaults(function=soak_command)
 
 
 def parser():

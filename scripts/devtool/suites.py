@@ -185,6 +185,16 @@ def e2e(pytest_arguments=(), bin_dir=None):
     return counts
 
 
+def soak(minutes):
+    """tests/soak: prints its own table; answers with its exit status."""
+    obstacle = interop_obstacle()
+    if obstacle:
+        raise Failure(f"the soak cannot run here: {obstacle}")
+    python = interop_environment()
+    step(f"soak of {minutes:g} minutes")
+    return run([python, "-B", ROOT / "tests" / "soak" / "soak.py", "--minutes", minutes], check=False).returncode
+
+
 def junit_counts(report):
     if not report.exists():
         return Counts(failed=1)

@@ -243,6 +243,41 @@ TEST(Convergence, AReplyThatComesAfterALossDoesNotHideTheReturn) {
     EXPECT_TRUE(net.converged());
 }
 
+TEST(Convergence, WhatANeighbourWasToldIsKeptAsLongAsItCountsOnThat) {
+    CoreNet net;
+    for (const std::uint32_t id : {1U, 2U, 3U})
+        net.add(id);
+    net.link(1, 2);
+    net.link(2, 3);
+    net.run(30);
+    // Node 2 loses both; node 1 notices 40 s later, and forgets node 3 that much later.
+    net.at(2).neighbour_down(PeerId(1), net.moment());
+    net.unlink(2, 3);
+    net.run(40);
+    net.at(1).neighbour_down(PeerId(2), net.moment());
+    net.run(70);
+    ASSERT_EQ(net.at(2).table()->find(PeerId(3)), nullptr);
+    ASSERT_NE(net.at(1).table()->find(PeerId(3)), nullptr);
+    // They meet. For a moment node 1 still believes in the way to node 3, and tells of it.
+    net.link(1, 2);
+    const auto told = net.at(1).next_sync(PeerId(2), net.moment().now);
+    ASSERT_TRUE(told);
+    ASSERT_TRUE(told->records.contains(PeerId(3)));
+    const auto reply = net.at(2).on_request(PeerId(1), told->bytes, net.moment());
+    net.at(1).on_reply(*told, reply, net.moment().now);
+    const auto back = net.at(2).next_sync(PeerId(1), net.moment().now);
+    ASSERT_TRUE(back);
+    net.at(2).on_reply(
+        *back, net.at(1).on_request(PeerId(2), back->bytes, net.moment()), net.moment().now
+    );
+    ASSERT_FALSE(net.at(1).table()->find(PeerId(3))->least_hop);
+    // Then node 3 is back, with the record that node 2 believes node 1 to have.
+    net.run(25);
+    net.link(2, 3);
+    net.run(5);
+    EXPECT_TRUE(net.converged());
+}
+
 TEST(Convergence, APartitionHealsHoweverLongItLasted) {
     for (const int seconds : {1, 30, 70, 100, 200}) {
         SCOPED_TRACE(seconds);

@@ -54,6 +54,9 @@ public:
     // Notes who can be reached now; forgets what is too old. True when something went.
     bool expire(const std::set<PeerId>& reachable, TimePoint now);
 
+    // A neighbour is told of this record: it counts on us to keep it for a while.
+    void note_told(PeerId peer, TimePoint now) { records_.at(peer).reachable = now; }
+
     const std::map<PeerId, StoredRecord>& records() const { return records_; }
     const std::map<PeerId, StoredRow>& rows() const { return rows_; }
     const std::map<ForeignKey, StoredForeign>& foreign() const { return foreign_; }

@@ -314,7 +314,7 @@ bool RouteCore::take(const SyncRequest& request, Session& session, TimePoint now
 }
 
 void RouteCore::add_records(
-    PeerId peer, const Session& session, SyncRequest& request, OutgoingSync& out
+    PeerId peer, const Session& session, TimePoint now, SyncRequest& request, OutgoingSync& out
 ) {
     std::size_t bytes = 0;
     for (const auto& [id, stored] : links_.records()) {
@@ -324,6 +324,7 @@ void RouteCore::add_records(
         if (bytes > kRecordBytesPerSync && !request.records.empty()) break;
         request.records.push_back(record.raw);
         out.records[id] = record.version;
+        links_.note_told(id, now);
     }
 }
 
@@ -387,7 +388,7 @@ std::optional<OutgoingSync> RouteCore::next_sync(PeerId peer, TimePoint now) {
         .connections = {},
         .foreign = {}
     };
-    add_records(peer, session, request, out);
+    add_records(peer, session, now, request, out);
     add_rows(peer, session, request, out);
     add_foreign(peer, session, request, out);
     out.has_content = request.has_content();

@@ -129,7 +129,9 @@ private:
     void rebuild();
     bool is_reachable(PeerId peer) const;
     std::set<PeerId> reachable() const;
-    void add_records(PeerId peer, const Session& session, SyncRequest& request, OutgoingSync& out);
+    void add_records(
+        PeerId peer, const Session& session, TimePoint now, SyncRequest& request, OutgoingSync& out
+    );
     void add_rows(PeerId peer, const Session& session, SyncRequest& request, OutgoingSync& out);
     void add_foreign(PeerId peer, const Session& session, SyncRequest& request, OutgoingSync& out);
 
