@@ -88,7 +88,10 @@ bool LinkState::add_record(PeerRecord record, TimePoint now) {
     }
     const auto at = records_.find(record.peer);
     const std::size_t replaced = at == records_.end() ? 0 : at->second.record->raw.size();
-    if (at != records_.end() && record.version <= at->second.record->version) return false;
+    if (at != records_.end() && record.version <= at->second.record->version) {
+        at->second.reachable = now;  // at the neighbour, who takes it as known to us from now on
+        return false;
+    }
     if (at == records_.end() && records_.size() >= options_.peers_limit) {
         return refuse(Refusal::table_full);
     }
