@@ -70,6 +70,7 @@ void Network::send(const std::string& from, Frame&& frame) {
         return;
     }
     Link& way = link(from, to);
+    bytes_sent_ += frame.size();
     if (trace_.is_on()) {
         if (captured_.size() >= kCapturedFrames) captured_.pop_front();
         captured_.push_back({loop_.now(), way.name(), frame});

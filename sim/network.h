@@ -70,6 +70,8 @@ public:
     void set_name(const std::string& name, Name answer) { names_[name] = std::move(answer); }
     const Name* find_name(const std::string& name) const;
 
+    // Of all frames that were handed over, lost ones included.
+    std::uint64_t bytes_sent() const { return bytes_sent_; }
     const std::deque<CapturedFrame>& captured() const { return captured_; }
 
 private:
@@ -85,6 +87,7 @@ private:
     std::map<IpAddress, std::string> owners_;
     std::map<std::pair<std::string, std::string>, std::unique_ptr<Link>> links_;
     std::map<std::string, Name> names_;
+    std::uint64_t bytes_sent_ = 0;
     std::deque<CapturedFrame> captured_;  // at most kCapturedFrames; the oldest gives way
 };
 

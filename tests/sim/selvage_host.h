@@ -30,6 +30,7 @@ struct SelvageOptions {
     bool encryption = true;
     bool latency_first = false;
     bool relays_data = true;
+    bool watched = true;  // false: the test checks the invariants itself, when it has time
     // The services echo, proxy and shell for these callers; empty: none is enabled.
     std::vector<std::string> allow = {"any-member"};
     // The last word on the options.
