@@ -70,6 +70,15 @@ constexpr KeySpec kKeys[] = {
     {"flags.foreign_relay_bps_limit", "number of bytes a second", "none", kRestart,
      "What is carried at most for each other network.", "125000"},
 
+    {"forward", "list of tables", "none", kRestart,
+     "Ports that lead somewhere fixed. Keys: `from` (\"mesh\" or \"host\"), `listen`, `to`, "
+     "`proto`, "
+     "`allow`, `proxy_protocol`.",
+     "[{ listen = \"8080\", to = \"127.0.0.1:80\", allow = [\"any-member\"] }]"},
+    {"port_forward", "list of tables", "none", kRestart,
+     "Ports of the host that lead into the mesh, open to whoever reaches them. Keys: `bind_addr`, "
+     "`dst_addr`, `proto`.",
+     "[{ bind_addr = \"127.0.0.1:8080\", dst_addr = \"10.144.1.2:80\", proto = \"tcp\" }]"},
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},
     {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7, discard 9, chargen 19",

@@ -14,6 +14,7 @@
 #include "base/uuid.h"
 #include "crypto/cipher.h"
 #include "crypto/secret.h"
+#include "edge/forward.h"
 #include "edge/options.h"
 #include "tunnel/url.h"
 
@@ -55,6 +56,7 @@ struct NodeOptions {
     std::optional<Endpoint> rpc_portal;
     std::string management_socket;  // path; empty: the instance's default
 
+    std::vector<edge::ForwardOptions> forwards;
     std::vector<edge::ServiceOptions> services;  // one per service of the build
 
     // What was written, flags merged in and without the network's secret: reload_plan.h compares

@@ -414,6 +414,7 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
         in.problem("ipv6", fmt::format("needs an MTU of {} (RFC 8200); set flags.mtu", kMtuLeast6));
     }
     read_services(in, options);
+    options.forwards = edge::read_forwards(in);
     refuse_unsupported(in);
     in.finish();
     return options;

@@ -58,7 +58,6 @@ constexpr DocumentRule kDocumentRules[] = {
     {"credential_file", "there are no credentials"},
     {"proxy_network", "Selvage exports no subnets"},
     {"vpn_portal_config", "there is no WireGuard portal"},
-    {"port_forward", "there are no port forwards"},
     {"acl", "there is no ACL; services have their own `allow`"},
     {"rpc_portal", "it has no effect in EasyTier's files either; use `--rpc-portal`"},
     {"file_logger", "it has no effect in EasyTier's files either; Selvage logs to stderr"},

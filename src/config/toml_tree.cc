@@ -5,10 +5,10 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <fmt/format.h>
 
-// The parser promises the compiler things that it was not told: that a table header begins with a key ("[!"
-// does not), that a character is white space once it lies in a range of some (U+FB07 is not). Both are
-// undefined behaviour on a file of the user's. With the promises taken out the parser goes on to report
-// the mistake, and the characters are what they are.
+// The parser promises the compiler things that it was not told: that a table header begins with a
+// key ("[!" does not), that a character is white space once it lies in a range of some (U+FB07 is
+// not). Both are undefined behaviour on a file of the user's. With the promises taken out the
+// parser goes on to report the mistake, and the characters are what they are.
 #include <toml++/impl/preprocessor.h>
 #undef TOML_ASSERT_ASSUME
 #define TOML_ASSERT_ASSUME(condition) static_assert(true)

@@ -36,6 +36,9 @@ public:
     // Nothing when that cannot be said; such a caller is refused.
     virtual std::optional<MemberInfo> who_is(const Endpoint& remote, const Endpoint& local)
         const = 0;
+    // The member whose address this is, or to whose subnet it belongs; packets from it are that
+    // member's. For datagrams, which open nothing.
+    virtual std::optional<MemberInfo> member_at(const IpAddress& address) const = 0;
     // Our addresses: the virtual one and those of the host's interfaces.
     virtual std::vector<IpAddress> own_addresses() const = 0;
     // Where this node itself listens (underlay, management, edge ports); an unspecified address

@@ -298,6 +298,9 @@ public:
         if (found == members.end()) return std::nullopt;
         return found->second;
     }
+    std::optional<MemberInfo> member_at(const IpAddress& address) const override {
+        return who_is({address, 0}, {});
+    }
     std::vector<IpAddress> own_addresses() const override {
         return {kNodeAddress, IpAddress::v4(192, 168, 1, 5)};
     }

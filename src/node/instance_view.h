@@ -31,7 +31,7 @@ struct InstanceFacts {
     Duration uptime{0};
     std::vector<std::string> listeners;
     std::vector<IpAddress> host_addresses;
-    std::string config;  // without secrets
+    std::string config;                            // without secrets
     edge::AuthLevel auth = edge::AuthLevel::none;  // what vouches for members
 };
 

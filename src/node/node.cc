@@ -186,6 +186,15 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .terminals = shells_ ? &*shells_ : nullptr},
           options_.services
       ),
+      forwards_(
+          {.runtime = environment_.runtime,
+           .log = log_.child("forward"),
+           .node = view_,
+           .dialer = dialer_,
+           .ports = publisher_,
+           .host_listener = host_ports_},
+          options_.forwards
+      ),
       scope_(environment_.runtime, log_) {
     peers_.set_foreign_desk(foreign_);
     forwarder_.attach_foreign(foreign_);
@@ -231,6 +240,15 @@ std::vector<Endpoint> Node::own_listeners() const {
         for (const Prefix& own : addresses().list())
             out.push_back({own.address, service.port});
         if (service.listen_host) out.push_back(*service.listen_host);
+    }
+    for (const edge::ForwardInfo& forward : forwards_.list()) {
+        const Endpoint& at = forward.options.listen;
+        if (forward.options.from == edge::Origin::host) {
+            out.push_back(at);
+        } else {
+            for (const Prefix& own : addresses().list())
+                out.push_back({own.address, at.port});
+        }
     }
     if (options_.rpc_portal) out.push_back(*options_.rpc_portal);
     return out;

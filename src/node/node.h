@@ -15,6 +15,7 @@
 #include "connect/listeners.h"
 #include "dataplane/forwarder.h"
 #include "dataplane/tun_port.h"
+#include "edge/forward.h"
 #include "edge/service_host.h"
 #include "netstack/core/stack.h"
 #include "netstack/sockets/overlay_sockets.h"
@@ -127,6 +128,7 @@ private:
     HostPorts host_ports_;
     std::optional<Shells> shells_;
     edge::ServiceHost services_;
+    edge::Forwards forwards_;
     rt::TaskScope scope_;
 };
 

@@ -38,7 +38,14 @@ private:
 std::optional<edge::MemberInfo> MeshView::who_is(const Endpoint& remote, const Endpoint& local)
     const {
     constexpr auto kTcp = static_cast<std::uint8_t>(packet::IpProtocol::tcp);
-    const PeerId peer = forwarder_.peer_of_flow(kTcp, local, remote);
+    return member(forwarder_.peer_of_flow(kTcp, local, remote));
+}
+
+std::optional<edge::MemberInfo> MeshView::member_at(const IpAddress& address) const {
+    return member(facts_.routes()->peer_for(address).value_or(PeerId{}));
+}
+
+std::optional<edge::MemberInfo> MeshView::member(PeerId peer) const {
     if (!peer) return std::nullopt;
     const auto routes = facts_.routes();
     const route::RouteEntry* entry = routes->find(peer);

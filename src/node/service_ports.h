@@ -35,11 +35,14 @@ public:
 
     std::optional<edge::MemberInfo> who_is(const Endpoint& remote, const Endpoint& local)
         const override;
+    std::optional<edge::MemberInfo> member_at(const IpAddress& address) const override;
     std::vector<IpAddress> own_addresses() const override;
     std::vector<Endpoint> own_listeners() const override { return facts_.listeners(); }
     bool in_mesh(const IpAddress& address) const override;
 
 private:
+    std::optional<edge::MemberInfo> member(PeerId peer) const;
+
     Facts facts_;
     dataplane::Forwarder& forwarder_;
 };

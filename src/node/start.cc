@@ -27,6 +27,10 @@ rt::Task<Result<>> Node::start() {
     if (auto served = services_.start(); !served) {
         log_.error("a service did not start", "reason=\"{}\"", served.error().message());
     }
+    // Forwards likewise.
+    if (auto forwarded = forwards_.start(); !forwarded) {
+        log_.error("a forward did not start", "reason=\"{}\"", forwarded.error().message());
+    }
     scope_.spawn("follow routes", follow_routes());
     scope_.spawn("housekeeping", keep_house());
     if (options_.dhcp) scope_.spawn("choose address", choose_address());
@@ -42,6 +46,7 @@ rt::Task<Result<>> Node::start() {
 rt::Task<> Node::stop() {
     if (!std::exchange(started_, false)) co_return;
     co_await scope_.close();
+    co_await forwards_.stop();
     co_await services_.stop();
     co_await connectors_.close();
     co_await listeners_.close();
