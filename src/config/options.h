@@ -14,7 +14,7 @@
 #include "base/uuid.h"
 #include "crypto/cipher.h"
 #include "crypto/secret.h"
-#include "edge/forward.h"
+#include "edge/forward_options.h"
 #include "edge/options.h"
 #include "tunnel/url.h"
 

@@ -13,27 +13,12 @@
 #include <vector>
 
 #include "base/log.h"
-#include "base/option_tree.h"
-#include "edge/allow_list.h"
-#include "edge/destination.h"
+#include "edge/forward_options.h"
 #include "edge/node_view.h"
 #include "rt/runtime.h"
 #include "rt/scope.h"
 
 namespace selvage::edge {
-
-struct ForwardOptions {
-    Origin from = Origin::host;  // who may call: the mesh, or programs at an address of the host
-    bool udp = false;
-    Endpoint listen;  // the address counts for Origin::host only
-    Destination to;
-    AllowList allow;
-    bool open_to_all = false;     // as the reference's port forwards are
-    bool proxy_protocol = false;  // TCP: tell the target who calls, PROXY protocol version 2
-};
-
-// Reads the tables [[forward]] and the reference's [[port_forward]].
-std::vector<ForwardOptions> read_forwards(OptionReader& document);
 
 // The header of PROXY protocol version 2 for a TCP connection from `from` to `to`.
 Bytes build_proxy_header(const Endpoint& from, const Endpoint& to);
