@@ -21,6 +21,8 @@ public:
     virtual ~Command() = default;
     // Does it, prints, and returns the exit status.
     virtual rt::Task<Result<int>> run(CommandContext& context) = 0;
+    // Once parsed: whether this call can do without a node although the command needs one.
+    virtual bool works_offline() const { return false; }
 };
 
 struct CommandSpec {
@@ -46,6 +48,7 @@ extern const CommandSpec config_command;
 extern const CommandSpec passwd_command;
 extern const CommandSpec stats_command;
 extern const CommandSpec foreign_networks_command;
+extern const CommandSpec acl_command;
 
 // Standard output: a command's result, nothing else.
 void print(std::string_view text);

@@ -24,6 +24,7 @@ const CommandSpec* const kCommands[] = {
     &whois_command,    &shell_command,    &proxy_command,
     &ping_command,     &connect_command,  &config_command,
     &passwd_command,   &stats_command,    &foreign_networks_command,
+    &acl_command,
 };
 
 constexpr const char* kFooter = R"(
@@ -44,7 +45,8 @@ struct Chosen {
 rt::Task<> run_command(Client& client, Target target, Chosen& chosen, bool json, int& status) {
     Result<int> result = kExitFailure;
     Result<> connected;
-    if (chosen.spec->needs_node) connected = co_await client.connect(std::move(target));
+    const bool needs_node = chosen.spec->needs_node && !chosen.command->works_offline();
+    if (needs_node) connected = co_await client.connect(std::move(target));
     if (connected) {
         CommandContext context{.client = client, .json = json};
         result = co_await chosen.command->run(context);

@@ -1,19 +1,13 @@
 // selvage config check FILE: says what is wrong with a configuration, without a node.
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "config/describe.h"
 #include "config/load.h"
+#include "environment.h"
 
 namespace selvage::app {
 namespace {
-
-std::optional<std::string> variable(const std::string& name) {
-    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
-    if (value == nullptr) return std::nullopt;
-    return std::string(value);
-}
 
 class Config final : public Command {
 public:

@@ -3,10 +3,10 @@
 
 #include <fmt/format.h>
 
-namespace selvage::config {
-namespace {
+#include "config/quoted.h"
+#include "config/read_acl.h"
 
-// A TOML string: quotes, backslashes and control characters escaped.
+namespace selvage::config {
 std::string quoted(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
@@ -32,6 +32,8 @@ std::string quoted_list(const std::vector<std::string>& texts) {
     return "[" + out + "]";
 }
 
+namespace {
+
 template <class T>
 std::vector<std::string> texts_of(const std::vector<T>& values) {
     std::vector<std::string> out;
@@ -53,6 +55,16 @@ void describe_service(const edge::ServiceOptions& service, std::string& out) {
     if (service.listen_host) {
         out += fmt::format("listen_host = {}\n", quoted(service.listen_host->to_string()));
     }
+}
+
+void describe_whitelist(
+    std::string_view key, const std::vector<dataplane::PortRange>& ports, std::string& out
+) {
+    if (ports.empty()) return;
+    std::vector<std::string> texts;
+    for (const dataplane::PortRange& range : ports)
+        texts.push_back(range.to_string());
+    out += fmt::format("{} = {}\n", key, quoted_list(texts));
 }
 
 }  // namespace
@@ -81,6 +93,8 @@ std::string describe(const NodeOptions& options) {
     for (const tunnel::Url& url : options.listeners)
         listeners.push_back(url.to_string());
     out += fmt::format("listeners = {}\n", quoted_list(listeners));
+    describe_whitelist("tcp_whitelist", options.acl.tcp_whitelist, out);
+    describe_whitelist("udp_whitelist", options.acl.udp_whitelist, out);
     out += fmt::format("\n[network_identity]\nnetwork_name = {}\n", quoted(options.network_name));
     for (const tunnel::Url& url : options.peers) {
         out += fmt::format("\n[[peer]]\nuri = {}\n", quoted(url.to_string()));
@@ -101,6 +115,7 @@ std::string describe(const NodeOptions& options) {
     }
     for (const edge::ServiceOptions& service : options.services)
         describe_service(service, out);
+    out += describe_acl(options.acl);
     return out;
 }
 

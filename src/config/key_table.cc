@@ -79,6 +79,17 @@ constexpr KeySpec kKeys[] = {
      "Ports of the host that lead into the mesh, open to whoever reaches them. Keys: `bind_addr`, "
      "`dst_addr`, `proto`.",
      "[{ bind_addr = \"127.0.0.1:8080\", dst_addr = \"10.144.1.2:80\", proto = \"tcp\" }]"},
+    {"tcp_whitelist", "list of ports and ranges", "none", kApplied,
+     "TCP ports of this node that the mesh may use; all others are closed.",
+     "[\"80\", \"8000-9000\"]"},
+    {"udp_whitelist", "list of ports and ranges", "none", kApplied, "Likewise for UDP.", "[\"53\"]"
+    },
+    {"acl", "table", "none", kApplied,
+     "Who may send what: chains of rules and groups in `acl.acl_v1`. Holds for live connections "
+     "from their next packet on.",
+     "{ acl_v1 = { chains = [{ name = \"in\", chain_type = \"Inbound\", enabled = true, "
+     "default_action = \"Drop\" }] } }"},
+
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},
     {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7, discard 9, chargen 19",

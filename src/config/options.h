@@ -14,6 +14,7 @@
 #include "base/uuid.h"
 #include "crypto/cipher.h"
 #include "crypto/secret.h"
+#include "dataplane/acl_options.h"
 #include "edge/forward_options.h"
 #include "edge/options.h"
 #include "tunnel/url.h"
@@ -57,10 +58,11 @@ struct NodeOptions {
     std::string management_socket;  // path; empty: the instance's default
 
     std::vector<edge::ForwardOptions> forwards;
+    dataplane::AclRules acl;
+
     std::vector<edge::ServiceOptions> services;  // one per service of the build
 
-    // What was written, flags merged in and without the network's secret: reload_plan.h compares
-    // it.
+    // What was written, flags merged in and without secrets: reload_plan.h compares it.
     OptionTable document;
 
     // What the TUN device and our stack use.

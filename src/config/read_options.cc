@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "config/read_acl.h"
 #include "config/reference_keys.h"
 
 namespace selvage::config {
@@ -388,6 +389,7 @@ OptionTable comparable(OptionTable document) {
     if (OptionValue* identity = document.find("network_identity")) {
         if (auto* table = identity->get<OptionTable>()) table->erase("network_secret");
     }
+    remove_group_secrets(document);
     return document;
 }
 
@@ -413,6 +415,7 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
     if (options.addresses.ipv6 && options.effective_mtu() < kMtuLeast6) {
         in.problem("ipv6", fmt::format("needs an MTU of {} (RFC 8200); set flags.mtu", kMtuLeast6));
     }
+    options.acl = read_acl(in);
     read_services(in, options);
     options.forwards = edge::read_forwards(in);
     refuse_unsupported(in);

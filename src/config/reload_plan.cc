@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "config/read_acl.h"
 #include "config/reference_keys.h"
 
 namespace selvage::config {
@@ -79,6 +80,12 @@ std::vector<KeyChange> plan_reload(const NodeOptions& running, const NodeOptions
     if (!running.network_secret.equals(fresh.network_secret)) {
         constexpr std::string_view kSecret = "network_identity.network_secret";
         comparison.add({std::string(kSecret), find_key(kSecret)->on_reload});
+    }
+    const auto* before = running.document.find("acl");
+    const auto* after = fresh.document.find("acl");
+    const bool listed = before == nullptr || after == nullptr || !same_value(*before, *after);
+    if (!listed && !same_group_secrets(running.acl, fresh.acl)) {
+        comparison.add({"acl", find_key("acl")->on_reload});
     }
     return comparison.take();
 }

@@ -2,6 +2,9 @@
 // its results written big-endian.
 #include "crypto/keys.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include "base/siphash.h"
 
 namespace selvage::crypto {
@@ -75,6 +78,22 @@ NetworkDigest network_digest(std::string_view network_name, const SecretText& ne
         hash.feed(ByteView(digest).first(8 * round + 8));
     }
     return digest;
+}
+
+GroupProof group_proof(std::string_view group, const SecretText& secret, std::uint32_t peer_id) {
+    Bytes message(group.begin(), group.end());
+    message.push_back(0);
+    const be32 id = peer_id;
+    const ByteView id_bytes = as_bytes_of(id);
+    message.insert(message.end(), id_bytes.begin(), id_bytes.end());
+    GroupProof out{};
+    const std::string_view key = secret.reveal();
+    // Cannot fail but for want of memory, and then the zeros match no proof.
+    (void)HMAC(
+        EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(), message.size(),
+        out.data(), nullptr
+    );
+    return out;
 }
 
 }  // namespace selvage::crypto

@@ -23,4 +23,9 @@ Key256 derive_key256(const SecretText& network_secret);
 
 NetworkDigest network_digest(std::string_view network_name, const SecretText& network_secret);
 
+// How a node shows that it knows the secret of an ACL group (4-gateway.md section 8.4):
+// HMAC-SHA256 over the group's name, a zero byte and the node's peer id, big-endian.
+using GroupProof = std::array<std::uint8_t, 32>;
+GroupProof group_proof(std::string_view group, const SecretText& secret, std::uint32_t peer_id);
+
 }  // namespace selvage::crypto

@@ -44,7 +44,18 @@ Forwarder::Forwarder(
       runtime_(runtime),
       peers_(peers),
       routes_(std::make_shared<const route::RouteTable>()),
+      acl_(options_.hash_key),
       flows_(options_.hash_key, options_.flow_limits) {}
+
+void Forwarder::set_routes(std::shared_ptr<const route::RouteTable> routes) {
+    routes_ = std::move(routes);
+    acl_.groups().update(*routes_, options_.my_id);
+}
+
+void Forwarder::apply_acl(AclRules rules) {
+    acl_.apply(std::move(rules));
+    acl_.groups().update(*routes_, options_.my_id);
+}
 
 void Forwarder::attach(StackPort& stack, NicPort& nic, ControlSink& control) {
     stack_ = &stack;
@@ -128,6 +139,7 @@ std::optional<DropReason> Forwarder::deliver_data(PacketBuf& packet, Outbox& out
     if (!ip) return DropReason::not_ip;
     packet.truncate(ip->total_length);
     if (!may_send_from(header.from(), ip->source)) return DropReason::bad_source;
+    if (const auto drop = admit_in(header.from(), *ip, out.now)) return drop;
     const auto side = classify(*ip, packet.bytes(), header.from(), out.now);
     if (const auto* drop = std::get_if<DropReason>(&side)) return *drop;
     const bool to_nic = std::get<Side>(side) == Side::nic;
@@ -139,6 +151,29 @@ std::optional<DropReason> Forwarder::deliver_data(PacketBuf& packet, Outbox& out
     PacketBatch& to = to_nic ? out.nic : out.stack;
     to.push(std::move(packet));
     return std::nullopt;
+}
+
+namespace {
+
+std::optional<DropReason> drop_of(const AclVerdict& verdict) {
+    if (verdict.allowed) return std::nullopt;
+    return verdict.reason == AclReason::rate_limit ? DropReason::acl_rate_limit
+                                                   : DropReason::acl_denied;
+}
+
+}  // namespace
+
+std::optional<DropReason> Forwarder::admit_in(PeerId from, const IpMeta& ip, TimePoint now) {
+    if (!acl_.enabled()) return std::nullopt;
+    const auto type = is_ours(ip.destination) ? AclChainType::inbound : AclChainType::forward;
+    const AclGroups& groups = acl_.groups();
+    return drop_of(acl_.judge(type, ip, groups.of(from), groups.own(), now));
+}
+
+std::optional<DropReason> Forwarder::admit_out(const IpMeta& ip, TimePoint now) {
+    if (!acl_.enabled()) return std::nullopt;
+    // Which node it goes to is decided later, as in the reference: nobody's groups.
+    return drop_of(acl_.judge(AclChainType::outbound, ip, acl_.groups().own(), 0, now));
 }
 
 bool Forwarder::may_send_from(PeerId peer, const IpAddress& source) {
@@ -247,6 +282,7 @@ std::optional<DropReason> Forwarder::on_local_packet(PacketBuf& packet, Side sid
         loop_to_stack(std::move(packet));
         return std::nullopt;
     }
+    if (const auto drop = admit_out(meta, out.now)) return drop;
     note_local_flow(meta, side, out.now);
     return emit_ip(packet, out);
 }

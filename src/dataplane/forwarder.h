@@ -1,10 +1,10 @@
 // The packet pipeline of a node. The order of its stages is the order of the code here.
 //
-//   from_peers:  parse -> relay? -> open -> classify -+-> stack
-//                           |                         +-> control (RPC)
-//                           +-> next hop (hops + 1)   +-> NIC
-//   from_nic:    parse -> note flow -> resolve -> seal -> emit
-//   from_stack:  parse -> note flow -> resolve -> seal -> emit
+//   from_peers:  parse -> relay? -> open -> admit -> classify -+-> stack
+//                           |                                  +-> control (RPC)
+//                           +-> next hop (hops + 1)            +-> NIC
+//   from_nic:    parse -> admit -> note flow -> resolve -> seal -> emit
+//   from_stack:  parse -> admit -> note flow -> resolve -> seal -> emit
 //   send_rpc:                                     seal -> emit
 //
 // Which side gets a packet for our own address (classify), with a kernel behind the NIC:
@@ -20,6 +20,7 @@
 #include <memory>
 #include <variant>
 
+#include "dataplane/acl.h"
 #include "dataplane/claim_table.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/options.h"
@@ -49,9 +50,10 @@ public:
     void attach(StackPort& stack, NicPort& nic, ControlSink& control);
     // Without it packets of other networks are dropped. Outlives the Forwarder.
     void attach_foreign(ForeignSink& foreign) { foreign_ = &foreign; }
-    void set_routes(std::shared_ptr<const route::RouteTable> routes) {
-        routes_ = std::move(routes);
-    }
+    void set_routes(std::shared_ptr<const route::RouteTable> routes);
+    // Who may send what: at the start and on a reload. Holds for live flows, too. What our own
+    // route record has to say afterwards is acl().groups().claims().
+    void apply_acl(AclRules rules);
 
     // Our virtual addresses from now on. Flows of addresses that are gone age like others.
     void set_addresses(const NodeAddresses& addresses) { addresses_ = addresses; }
@@ -73,6 +75,7 @@ public:
 
     ClaimTable& claims() { return claims_; }
     const FlowTable& flows() const { return flows_; }
+    const Acl& acl() const { return acl_; }
     const DropCounters& drops() const { return drops_; }
     const TrafficCounters& traffic() const { return traffic_; }
     // Whether a connection of the host itself uses this port of our address, as far as it concerns
@@ -92,6 +95,8 @@ private:
     std::optional<DropReason> relay(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> deliver(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> deliver_data(packet::PacketBuf& packet, Outbox& out);
+    std::optional<DropReason> admit_in(PeerId from, const packet::IpMeta& ip, TimePoint now);
+    std::optional<DropReason> admit_out(const packet::IpMeta& ip, TimePoint now);
     // Whether the inner source address belongs to the node that the packet says it is from.
     bool may_send_from(PeerId peer, const IpAddress& source);
     std::variant<Side, DropReason> classify(
@@ -132,6 +137,7 @@ private:
         IpAddress address;
         std::uint64_t generation = 0;
     } last_source_;
+    Acl acl_;
     ClaimTable claims_;
     FlowTable flows_;
     DropCounters drops_;

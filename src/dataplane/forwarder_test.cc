@@ -285,5 +285,74 @@ TEST(Forwarder, IcmpErrorsFollowTheFlowThatTheyQuote) {
     EXPECT_EQ(unreachable(4000), "K");
 }
 
+// ---- ACL ---------------------------------------------------------------------------------------
+
+AclRules drop_all(AclChainType type) {
+    AclChain chain;
+    chain.type = type;
+    chain.enabled = true;
+    chain.default_action = AclAction::drop;
+    AclRules out;
+    out.chains.push_back(std::move(chain));
+    return out;
+}
+
+TEST(Forwarder, InboundPacketsPassTheAclBeforeAnyClaimOrFlowSeesThem) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::tcp, 22).value();
+    world.forwarder.apply_acl(drop_all(AclChainType::inbound));
+    world.segment(5000, 22, flag::kSyn);
+    world.segment(5000, 23, flag::kSyn);
+    EXPECT_EQ(world.take_log(), "");
+    EXPECT_EQ(world.dropped(DropReason::acl_denied), 2U);
+    EXPECT_EQ(world.forwarder.flows().size(), 0U);
+    world.forwarder.apply_acl({});
+    world.segment(5000, 22, flag::kSyn);
+    EXPECT_EQ(world.take_log(), "S");
+}
+
+TEST(Forwarder, NewRulesEndAFlowThatTheyNoLongerAllow) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::tcp, 22).value();
+    world.segment(5000, 22, flag::kSyn);
+    EXPECT_EQ(world.take_log(), "S");
+    world.forwarder.apply_acl(drop_all(AclChainType::inbound));
+    world.segment(5000, 22, flag::kAck);
+    EXPECT_EQ(world.take_log(), "");
+}
+
+TEST(Forwarder, OutboundPacketsOfHostAndStackPassTheAclBeforeTheyAreSealed) {
+    World world;
+    world.forwarder.apply_acl(drop_all(AclChainType::outbound));
+    world.send_from_nic(ip_packet(world.pool, {kOurIp, 1}, {kNearIp, 2}, IpProtocol::udp));
+    world.send_from_stack(ip_packet(world.pool, {kOurIp, 1}, {kNearIp, 2}, IpProtocol::udp));
+    EXPECT_EQ(world.take_log(), "");
+    EXPECT_EQ(world.dropped(DropReason::acl_denied), 2U);
+}
+
+TEST(Forwarder, ForwardRulesAreForWhatGoesToOtherAddressesAndNotForWhatIsRelayed) {
+    World world;
+    world.forwarder.apply_acl(drop_all(AclChainType::forward));
+    const auto broadcast = IpAddress::v4(10, 0, 0, 255);
+    world.arrive(ip_packet(world.pool, {kNearIp, 1}, {broadcast, 2}, IpProtocol::udp), kNear, kUs);
+    EXPECT_EQ(world.take_log(), "");
+    EXPECT_EQ(world.dropped(DropReason::acl_denied), 1U);
+    world.segment(1, 2, flag::kSyn);
+    EXPECT_EQ(world.take_log(), "K");
+    world.arrive(ip_packet(world.pool, {kFarIp, 1}, {kNearIp, 2}, IpProtocol::udp), kFar, kNear);
+    EXPECT_EQ(world.take_log(), ">2(2)") << "a relay does not open it";
+}
+
+TEST(Forwarder, AnswersToOurCallsPassADenyingInboundChain) {
+    World world;
+    world.forwarder.apply_acl(drop_all(AclChainType::inbound));
+    world.send_from_nic(ip_packet(world.pool, {kOurIp, 7000}, {kNearIp, 80}, IpProtocol::tcp));
+    (void)world.take_log();
+    world.segment(80, 7000, flag::kSyn | flag::kAck);
+    EXPECT_EQ(world.take_log(), "K");
+    world.segment(81, 7000, flag::kSyn | flag::kAck);
+    EXPECT_EQ(world.take_log(), "");
+}
+
 }  // namespace
 }  // namespace selvage::dataplane

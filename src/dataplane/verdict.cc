@@ -28,6 +28,10 @@ const DropReasonInfo& describe(DropReason reason) {
         {"bad_compression", "decompression failed or gave another size than announced"},
         {"not_ip", "a data packet that is not a whole IPv4 or IPv6 packet"},
         {"bad_source", "the inner source address does not belong to the node that sent it"},
+        {"acl_denied",
+         "the ACL says no: a rule, a default action, or ports hidden from rules "
+         "about them; see `selvage acl`"},
+        {"acl_rate_limit", "the rate of the ACL rule that matched is used up"},
         {"no_route", "a local packet to an address that no node has"},
         {"no_receiver", "a packet for an address or protocol that nothing here takes"},
         {"flow_peer_mismatch",

@@ -23,6 +23,8 @@ enum class DropReason : std::uint8_t {
     bad_compression,
     not_ip,
     bad_source,
+    acl_denied,
+    acl_rate_limit,
     no_route,
     no_receiver,
     flow_peer_mismatch,

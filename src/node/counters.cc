@@ -47,6 +47,32 @@ constexpr CounterInfo kLiveFlows{
     "flows", "live", kGauge, "flows", "connections of services and of our stack that are tracked",
     ""
 };
+using Acl = dataplane::AclCounters;
+constexpr Row<Acl> kAcl[] = {
+    {{"acl", "allowed", kCounter, "packets", "packets that the ACL let pass", "chain"},
+     &Acl::allowed},
+    {{"acl", "noop", kCounter, "packets", "of these: by a rule or default of Noop", "chain"},
+     &Acl::noop},
+    {{"acl", "answers", kCounter, "packets",
+      "of these: denied by the rules, but answers to what we sent", "chain"},
+     &Acl::answers},
+    {{"acl", "dropped", kCounter, "packets", "packets that the ACL dropped", "chain"}, &Acl::dropped
+    },
+    {{"acl", "rate_limited", kCounter, "packets", "of these: beyond the rate of their rule", "chain"
+     },
+     &Acl::rate_limited},
+    {{"acl", "cache_hits", kCounter, "packets", "packets of flows whose verdict was known", "chain"
+     },
+     &Acl::cache_hits},
+    {{"acl", "rule_matches", kCounter, "flows", "verdicts by a rule that were looked up", "chain"},
+     &Acl::rule_matches},
+    {{"acl", "default_allows", kCounter, "flows", "verdicts by default: pass", "chain"},
+     &Acl::default_allows},
+    {{"acl", "default_drops", kCounter, "flows", "verdicts by default: drop", "chain"},
+     &Acl::default_drops},
+};
+static_assert(describes_all(kAcl));
+
 constexpr CounterInfo kDropped{
     "dropped", "", kCounter, "packets", "packets that were not delivered, by reason", "reason"
 };
@@ -238,6 +264,20 @@ private:
     std::vector<CounterSample> all_;
 };
 
+// Shown only where there are rules: three kinds of chain with nothing in them tell nothing.
+void add_acl(const dataplane::Acl& acl, Samples& out) {
+    if (!acl.enabled()) return;
+    constexpr std::pair<dataplane::AclChainType, std::string_view> kChains[] = {
+        {dataplane::AclChainType::inbound, "inbound"},
+        {dataplane::AclChainType::outbound, "outbound"},
+        {dataplane::AclChainType::forward, "forward"},
+    };
+    for (const auto& row : kAcl) {
+        for (const auto& [type, name] : kChains)
+            out.add(row.info, acl.counters(type).*row.field, name);
+    }
+}
+
 void add_drops(const CounterInfo& counter, const dataplane::DropCounters& drops, Samples& out) {
     for (std::size_t i = 0; i < dataplane::kDropReasons; ++i) {
         const auto reason = static_cast<dataplane::DropReason>(i);
@@ -297,6 +337,7 @@ std::vector<CounterSample> collect_counters(Node& node) {
     out.add_all(kTraffic, node.forwarder().traffic());
     out.add(kLiveFlows, node.forwarder().flows().size());
     add_drops(kDropped, node.forwarder().drops(), out);
+    add_acl(node.forwarder().acl(), out);
     out.add_all(kPeers, node.peers().counters());
     add_tunnels(node.peers(), out);
     out.add_all(kRpc, node.rpc().stats());

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "base/uuid.h"
 #include "connect/connectors.h"
+#include "dataplane/acl.h"
 #include "edge/service_host.h"
 #include "node/counters.h"
 #include "rt/stream.h"
@@ -104,6 +105,9 @@ public:
     virtual std::vector<edge::ServiceInfo> services() const = 0;
     virtual std::vector<edge::SessionInfo> sessions() const = 0;
     virtual bool kill_session(edge::SessionId id) = 0;
+    // The rules in force, with what they have counted. Valid until they change.
+    virtual const dataplane::Acl& acl() const = 0;
+    virtual TimePoint now() const = 0;
     // Everything that is counted, in the order of the table in counters.cc.
     virtual std::vector<CounterSample> counters() const = 0;
     // The time of a question and its answer through the mesh.

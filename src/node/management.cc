@@ -24,10 +24,12 @@ Management::Management(
       log_(std::move(log)),
       reference_api_(instance),
       selvage_api_(runtime, instance),
+      watch_api_(instance),
       accepting_(runtime, log_),
       sessions_(runtime, log_) {
     reference_api_.add_to(services_);
     selvage_api_.add_to(services_);
+    watch_api_.add_to(services_);
 }
 
 Result<> Management::start() {

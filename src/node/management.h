@@ -13,6 +13,7 @@
 #include "host/sockets.h"
 #include "node/reference_api.h"
 #include "node/selvage_api.h"
+#include "node/watch_api.h"
 #include "packet/packet_buf.h"
 #include "rt/runtime.h"
 #include "rt/scope.h"
@@ -52,6 +53,7 @@ private:
     Log log_;
     ReferenceApi reference_api_;
     SelvageApi selvage_api_;
+    WatchApi watch_api_;
     rpc::ServiceTable services_;
     rt::AcceptorPtr unix_;
     rt::AcceptorPtr tcp_;

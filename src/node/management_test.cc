@@ -9,6 +9,7 @@
 #include "rpc/stream_session.h"
 #include "rpc/typed.h"
 #include "selvage_api.pb.h"
+#include "selvage_watch.pb.h"
 
 namespace selvage::node {
 namespace {
@@ -150,8 +151,11 @@ public:
         return Prefix::parse("10.144.1.0/24").value().contains(address);
     }
     WallTime wall_now() const override { return runtime_.wall_now(); }
+    const dataplane::Acl& acl() const override { return rules; }
+    TimePoint now() const override { return runtime_.now(); }
 
     edge::ClientPtr reached;
+    dataplane::Acl rules{SipKey{1, 2}};
 
 private:
     rt::VirtualRuntime& runtime_;
@@ -392,6 +396,66 @@ TEST_F(ManagementTest, CountersAreToldWithTheirMeaning) {
     EXPECT_EQ(stats->counters(1).name(), "dropped.no_route");
     EXPECT_EQ(stats->counters(1).description(), "to nobody");
     EXPECT_EQ(stats->counters(2).description(), "packets not delivered");
+}
+
+TEST_F(ManagementTest, TheAclIsToldToToolsOfBothKinds) {
+    dataplane::AclRules rules;
+    dataplane::AclChain chain;
+    chain.name = "in";
+    chain.type = dataplane::AclChainType::inbound;
+    chain.enabled = true;
+    chain.default_action = dataplane::AclAction::drop;
+    dataplane::AclRule web;
+    web.name = "web";
+    web.enabled = true;
+    web.protocol = dataplane::AclProtocol::any;
+    web.ports = {{80, 90}};
+    web.action = dataplane::AclAction::allow;
+    web.stateful = true;
+    chain.rules = {web, dataplane::AclRule{}};
+    rules.chains.push_back(chain);
+    rules.tcp_whitelist = {{80, 80}};
+    instance_.rules.apply(std::move(rules));
+    packet::IpMeta ip;
+    ip.source = IpAddress::v4(10, 144, 1, 7);
+    ip.destination = IpAddress::v4(10, 144, 1, 1);
+    ip.protocol = 6;
+    ip.has_ports = true;
+    ip.source_port = 5000;
+    ip.destination_port = 80;
+    ip.total_length = 60;
+    for (const int port : {80, 80, 91}) {
+        ip.destination_port = static_cast<std::uint16_t>(port);
+        instance_.rules.judge(dataplane::AclChainType::inbound, ip, 0, 0, runtime_.now());
+    }
+
+    const auto stats = ask<api::GetAclStatsResponse>("AclManageRpc", 1, api::GetAclStatsRequest{});
+    ASSERT_TRUE(stats);
+    ASSERT_EQ(stats->acl_stats().rules_size(), 3) << "the whitelist is rules, too";
+    EXPECT_EQ(stats->acl_stats().rules(0).rule().ports(0), "80-90");
+    EXPECT_EQ(stats->acl_stats().rules(0).stat().packet_count(), 2U);
+    EXPECT_EQ(stats->acl_stats().rules(0).stat().byte_count(), 120U);
+    ASSERT_EQ(stats->acl_stats().conn_track_size(), 1);
+    EXPECT_EQ(stats->acl_stats().conn_track(0).src_addr().port(), 5000U);
+    EXPECT_EQ(stats->acl_stats().conn_track(0).state(), acl::Established);
+    const auto& global = stats->acl_stats().global();
+    EXPECT_EQ(global.at("InboundPacketsTotal"), 3U);
+    EXPECT_EQ(global.at("PacketsDropped"), 1U);
+    EXPECT_EQ(global.at("CacheHits"), 1U);
+    EXPECT_EQ(global.at("CacheMaxSize"), 1024U);
+    EXPECT_FALSE(global.contains("OutboundPacketsTotal"));
+    const auto open = ask<api::GetWhitelistResponse>("AclManageRpc", 2, api::GetWhitelistRequest{});
+    ASSERT_TRUE(open);
+    EXPECT_EQ(open->tcp_ports(0), "80");
+    EXPECT_EQ(open->udp_ports_size(), 0);
+
+    const auto list = ask<own::ListAclResponse>("SelvageWatchRpc", 1, own::ListAclRequest{});
+    ASSERT_TRUE(list);
+    ASSERT_EQ(list->chains_size(), 2);
+    EXPECT_EQ(list->chains(0).default_action(), "Drop");
+    EXPECT_EQ(list->chains(0).rules_off(), 1U);
+    EXPECT_EQ(list->chains(1).default_action(), "") << "another chain decides";
+    EXPECT_EQ(list->chains(0).rules(0).packets(), 2U);
 }
 
 TEST_F(ManagementTest, StatusServicesAndSessionsAreTold) {

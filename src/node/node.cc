@@ -202,6 +202,14 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
 
 Node::~Node() = default;
 
+void Node::apply_acl(const dataplane::AclRules& rules) {
+    forwarder_.apply_acl(rules.duplicate());
+    // Others believe our groups by what our record shows.
+    route::OwnNode own = routes_.own();
+    own.groups = forwarder_.acl().groups().claims(my_id_);
+    routes_.set_own(std::move(own));
+}
+
 netstack::StackOptions Node::stack_options() {
     netstack::StackOptions out;
     out.mtu = static_cast<std::uint16_t>(options_.effective_mtu());

@@ -70,6 +70,9 @@ public:
     connect::Listeners& listeners() { return listeners_; }
     ForeignNetworks& foreign_networks() { return foreign_; }
 
+    // Who may send what, from now on: what passes is asked anew, live flows included.
+    void apply_acl(const dataplane::AclRules& rules);
+
 private:
     // Join modules that do not know each other.
     class PeerPlumbing;

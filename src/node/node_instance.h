@@ -22,6 +22,8 @@ public:
     std::vector<edge::ServiceInfo> services() const override { return node_.services().services(); }
     std::vector<edge::SessionInfo> sessions() const override { return node_.services().sessions(); }
     bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
+    const dataplane::Acl& acl() const override { return node_.forwarder().acl(); }
+    TimePoint now() const override { return runtime_.now(); }
     std::vector<CounterSample> counters() const override { return collect_counters(node_); }
     rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) override;
     rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override {

@@ -8,6 +8,7 @@
 #include "api_instance.pb.h"
 #include "api_manage.pb.h"
 #include "base/log.h"
+#include "node/acl_messages.h"
 #include "rpc/typed.h"
 
 namespace selvage::node {
@@ -143,12 +144,14 @@ ReferenceApi::ReferenceApi(InstanceView& instance)
       peer_manage_(*this, &ReferenceApi::peer_manage),
       connector_manage_(*this, &ReferenceApi::connector_manage),
       stats_(*this, &ReferenceApi::stats),
+      acl_manage_(*this, &ReferenceApi::acl_manage),
       web_client_(*this, &ReferenceApi::web_client) {}
 
 void ReferenceApi::add_to(rpc::ServiceTable& services) {
     services.add("", "PeerManageRpc", peer_manage_);
     services.add("", "ConnectorManageRpc", connector_manage_);
     services.add("", "StatsRpc", stats_);
+    services.add("", "AclManageRpc", acl_manage_);
     services.add("", "WebClientService", web_client_);
 }
 
@@ -344,6 +347,26 @@ Bytes ReferenceApi::get_prometheus_stats() const {
     }
     api::GetPrometheusStatsResponse out;
     out.set_prometheus_text(lines);
+    return rpc::to_wire(out);
+}
+
+Result<Bytes> ReferenceApi::acl_manage(std::uint32_t method, ByteView request) const {
+    auto mine = selected<api::GetAclStatsRequest>(request);
+    if (!mine) return mine.error();
+    const dataplane::Acl& acl = instance_.acl();
+    if (method == 1) {
+        api::GetAclStatsResponse out;
+        fill_acl_stats(
+            acl, {.now = instance_.now(), .wall = instance_.wall_now()}, *out.mutable_acl_stats()
+        );
+        return rpc::to_wire(out);
+    }
+    if (method != 2) return Errc::unsupported;
+    api::GetWhitelistResponse out;
+    for (const dataplane::PortRange& ports : acl.rules().tcp_whitelist)
+        out.add_tcp_ports(ports.to_string());
+    for (const dataplane::PortRange& ports : acl.rules().udp_whitelist)
+        out.add_udp_ports(ports.to_string());
     return rpc::to_wire(out);
 }
 

@@ -31,6 +31,7 @@ private:
     Result<Bytes> peer_manage(std::uint32_t method, ByteView request) const;
     Result<Bytes> connector_manage(std::uint32_t method, ByteView request) const;
     Result<Bytes> stats(std::uint32_t method, ByteView request) const;
+    Result<Bytes> acl_manage(std::uint32_t method, ByteView request) const;
     Result<Bytes> web_client(std::uint32_t method, ByteView request) const;
     Bytes list_peers() const;
     Bytes list_routes() const;
@@ -49,6 +50,7 @@ private:
     Door peer_manage_;
     Door connector_manage_;
     Door stats_;
+    Door acl_manage_;
     Door web_client_;
 };
 

@@ -14,6 +14,8 @@ rt::Task<Result<>> Node::start() {
     started_ = true;
     started_at_ = environment_.runtime.now();
 
+    // Before the first packet.
+    apply_acl(options_.acl);
     // Our address, and who takes what arrives for it.
     if (auto opened = open_device(); !opened) co_return opened;
     // Routes: from now on we have a table, with only ourselves in it.

@@ -48,9 +48,8 @@ Result<IpMeta> parse_ipv4(ByteView bytes) {
     meta.transport_offset = static_cast<std::uint16_t>(header_bytes);
     meta.total_length = header.total_length;
     meta.is_fragment = (header.fragment & (kIpv4MoreFragments | kIpv4OffsetMask)) != 0;
-    if ((header.fragment & kIpv4OffsetMask) == 0) {
-        read_ports(bytes.first(total).subspan(header_bytes), meta);
-    }
+    meta.is_later_fragment = (header.fragment & kIpv4OffsetMask) != 0;
+    if (!meta.is_later_fragment) read_ports(bytes.first(total).subspan(header_bytes), meta);
     return meta;
 }
 
@@ -68,7 +67,6 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
     meta.total_length = static_cast<std::uint16_t>(total);
     std::uint8_t next = header.next_header;
     std::size_t at = sizeof(header);
-    bool later_fragment = false;
     for (int i = 0; i < kExtensionHeadersMax; ++i) {
         const bool fragment = next == kFragment;
         if (!fragment && next != kHopByHop && next != kRouting && next != kDestinationOptions)
@@ -77,18 +75,18 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
         std::size_t length = 8;
         if (fragment) {
             meta.is_fragment = true;
-            later_fragment = ((bytes[at + 2] << 8 | bytes[at + 3]) & 0xfff8) != 0;
+            meta.is_later_fragment = ((bytes[at + 2] << 8 | bytes[at + 3]) & 0xfff8) != 0;
         } else {
             length = (std::size_t{bytes[at + 1]} + 1) * 8;
         }
         if (total - at < length) return Errc::truncated;
         next = bytes[at];
         at += length;
-        if (later_fragment) break;
+        if (meta.is_later_fragment) break;
     }
     meta.protocol = next;
     meta.transport_offset = static_cast<std::uint16_t>(at);
-    if (!later_fragment) read_ports(bytes.first(total).subspan(at), meta);
+    if (!meta.is_later_fragment) read_ports(bytes.first(total).subspan(at), meta);
     return meta;
 }
 

@@ -7,12 +7,21 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/ip.h"
 #include "base/time.h"
 #include "base/uuid.h"
 
 namespace selvage::route {
+
+// Membership in an ACL group, with the proof that goes with it (4-gateway.md section 8.4).
+struct GroupClaim {
+    std::string name;
+    Bytes proof;
+
+    friend bool operator==(const GroupClaim&, const GroupClaim&) = default;
+};
 
 // What we tell the network about ourselves. Change it with RouteService::set_own().
 struct OwnNode {
@@ -24,6 +33,7 @@ struct OwnNode {
     std::vector<Prefix> proxy_cidrs;  // host bits zero; networks that we carry traffic to
     bool relays_data = true;          // false: others avoid paths through us
     bool public_server = false;       // we host this network and do not have its secret
+    std::vector<GroupClaim> groups;   // ACL groups that we are in
 
     friend bool operator==(const OwnNode&, const OwnNode&) = default;
 };
@@ -43,6 +53,7 @@ struct RouteOptions {
     std::size_t records_bytes_total = 16 * 1024 * 1024;
     std::size_t edges_total = 256 * 1024;
     std::size_t proxy_cidrs_per_peer = 256;  // further ones are ignored, not the record
+    std::size_t groups_per_peer = 64;        // likewise
     // What others may report to us as the peer center. Further reports are refused.
     std::size_t center_edges_limit = 256 * 1024;
     // Networks hosted by public servers, and the members that each entry lists.

@@ -12,6 +12,7 @@ namespace {
 // Names of the wire, longer than any that a person would choose; the rest is cut, not refused.
 constexpr std::size_t kHostnameBytes = 255;
 constexpr std::size_t kVersionBytes = 64;
+constexpr std::size_t kGroupProofBytes = 32;         // an HMAC-SHA256
 constexpr std::uint32_t kDefaultNetworkLength = 24;  // what 0 means in field 13
 
 std::array<std::uint8_t, 16> words_to_bytes(
@@ -92,6 +93,14 @@ std::expected<PeerRecord, Refusal> parse_record(ByteView raw, const RouteOptions
         const auto prefix = Prefix::parse(text);
         if (prefix && !prefix->has_host_bits()) out.proxy_cidrs.push_back(*prefix);
     }
+    for (const peer_rpc::PeerGroupInfo& group : in.groups()) {
+        if (out.groups.size() >= options.groups_per_peer) break;
+        const std::string& proof = group.group_proof();
+        if (proof.size() != kGroupProofBytes) continue;  // proves nothing
+        out.groups.push_back(
+            {.name = group.group_name(), .proof = Bytes(proof.begin(), proof.end())}
+        );
+    }
     out.hostname = in.hostname().substr(0, kHostnameBytes);
     out.version_text = in.easytier_version().substr(0, kVersionBytes);
     if (in.has_feature_flag()) out.features = read_flags(in.feature_flag());
@@ -138,6 +147,12 @@ PeerRecord build_own_record(
     if (!own.relays_data) out.mutable_feature_flag()->set_avoid_relay_data(true);
     if (own.public_server) out.mutable_feature_flag()->set_is_public_server(true);
     out.set_peer_route_id(route_id);
+    for (const GroupClaim& claim : own.groups) {
+        if (static_cast<std::size_t>(out.groups_size()) >= options.groups_per_peer) break;
+        peer_rpc::PeerGroupInfo& group = *out.add_groups();
+        group.set_group_name(claim.name);
+        group.set_group_proof(claim.proof.data(), claim.proof.size());
+    }
     const std::string raw = out.SerializeAsString();
     return parse_record(as_view(raw), options).value();
 }

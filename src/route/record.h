@@ -60,6 +60,7 @@ struct PeerRecord {
     std::optional<Prefix> ipv6;
     std::optional<IpAddress> ipv6_lease;
     std::vector<Prefix> proxy_cidrs;
+    std::vector<GroupClaim> groups;        // not verified
     std::string hostname;                  // as sent: make it printable() before showing it
     std::string version_text;              // likewise
     std::optional<FeatureFlags> features;  // absent: others send it RPC in plaintext

@@ -1,0 +1,23 @@
+// Our management service "SelvageWatchRpc": what passes this node and what does not. The messages
+// are in proto/selvage_watch.proto, the page is docs/management.md.
+#pragma once
+
+#include "node/instance_view.h"
+#include "rpc/service.h"
+
+namespace selvage::node {
+
+class WatchApi final : public rpc::Service {
+public:
+    explicit WatchApi(InstanceView& instance) : instance_(instance) {}
+
+    void add_to(rpc::ServiceTable& services) { services.add("", "SelvageWatchRpc", *this); }
+    rt::Task<Result<Bytes>> call(rpc::Caller caller, std::uint32_t method, Bytes request) override;
+
+private:
+    Bytes list_acl() const;
+
+    InstanceView& instance_;
+};
+
+}  // namespace selvage::node
