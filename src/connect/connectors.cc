@@ -17,40 +17,122 @@ Connectors::Connectors(
       log_(std::move(log)),
       scope_(transports.runtime, log_) {
     for (const tunnel::Url& url : options.peers)
-        connectors_.push_back({.url = url});
+        insert(url, true);
 }
 
 void Connectors::start() {
-    for (std::size_t i = 0; i < connectors_.size(); ++i) {
-        scope_.spawn("connect " + connectors_[i].url.to_string(), keep_connected(i));
+    for (const auto& [key, connector] : connectors_)
+        launch(key);
+}
+
+Connectors::Key Connectors::insert(const tunnel::Url& url, bool configured) {
+    const Key key = next_key_++;
+    connectors_.emplace(key, Connector{.url = url, .configured = configured});
+    return key;
+}
+
+void Connectors::launch(Key key) {
+    Connector& connector = connectors_.at(key);
+    connector.task =
+        scope_.spawn("connect " + connector.url.to_string(), keep_connected(key, connector.url));
+}
+
+void Connectors::configure(const std::vector<tunnel::Url>& urls) {
+    std::vector<Key> gone;
+    for (const auto& [key, connector] : connectors_) {
+        if (connector.configured && std::ranges::find(urls, connector.url) == urls.end()) {
+            gone.push_back(key);
+        }
     }
+    for (const Key key : gone)
+        give_up(key);
+    for (const tunnel::Url& url : urls) {
+        const auto known = find_url(url);
+        if (known == connectors_.end()) {
+            launch(insert(url, true));
+        } else {
+            known->second.configured = true;
+        }
+    }
+}
+
+Result<> Connectors::add(const tunnel::Url& url) {
+    if (find_url(url) != connectors_.end()) {
+        return Error(Errc::exists, fmt::format("there is a connector to {}", url.to_string()));
+    }
+    const auto added = std::ranges::count_if(connectors_, [](const auto& entry) {
+        return !entry.second.configured;
+    });
+    if (std::cmp_greater_equal(added, kAddedMax)) {
+        return Error(Errc::limit, fmt::format("{} connectors were added already", kAddedMax));
+    }
+    launch(insert(url, false));
+    log_.info("connector added", "url={}", url.to_string());
+    return {};
+}
+
+bool Connectors::remove(const tunnel::Url& url) {
+    const auto found = find_url(url);
+    if (found == connectors_.end()) return false;
+    give_up(found->first);
+    log_.info("connector removed", "url={}", url.to_string());
+    return true;
+}
+
+void Connectors::give_up(Key key) {
+    scope_.cancel_one(connectors_.at(key).task);
+    connectors_.erase(key);
+}
+
+Connectors::Connector* Connectors::find(Key key) {
+    const auto found = connectors_.find(key);
+    return found == connectors_.end() ? nullptr : &found->second;
+}
+
+std::map<Connectors::Key, Connectors::Connector>::iterator Connectors::find_url(
+    const tunnel::Url& url
+) {
+    return std::ranges::find_if(connectors_, [&](const auto& entry) {
+        return entry.second.url == url;
+    });
 }
 
 std::vector<ConnectorStatus> Connectors::status() const {
     std::vector<ConnectorStatus> out;
-    for (const Connector& connector : connectors_) {
-        out.push_back({connector.url.to_string(), connector.state, connector.last_error});
+    for (const bool configured : {true, false}) {
+        for (const auto& [key, connector] : connectors_) {
+            if (connector.configured != configured) continue;
+            out.push_back(
+                {connector.url.to_string(), connector.state, connector.last_error, configured}
+            );
+        }
     }
     return out;
 }
 
-rt::Task<> Connectors::keep_connected(std::size_t index) {
+rt::Task<> Connectors::keep_connected(Key key, tunnel::Url url) {
     Duration pause = options_.retry_min;
     for (;;) {
-        Connector& connector = connectors_[index];  // the vector does not change after start()
-        connector.state = ConnectorState::connecting;
-        auto conn = co_await attempt(connector.url);
+        // Looked up after every wait: it may have been removed in the turn that woke us.
+        Connector* connector = find(key);
+        if (connector == nullptr) co_return;
+        connector->state = ConnectorState::connecting;
+        auto conn = co_await attempt(url);
+        connector = find(key);
+        if (connector == nullptr) co_return;
         if (conn) {
-            connector.state = ConnectorState::connected;
-            connector.last_error.clear();
+            connector->state = ConnectorState::connected;
+            connector->last_error.clear();
             pause = options_.retry_min;
             while (peers_.state(*conn) == peer::PeerTable::ConnState::open) {
                 co_await peers_.changed().wait();
             }
+            connector = find(key);
+            if (connector == nullptr) co_return;
         } else {
-            note_failure(connector, conn.error());
+            note_failure(*connector, conn.error());
         }
-        connector.state = ConnectorState::waiting;
+        connector->state = ConnectorState::waiting;
         co_await rt::sleep_for(transports_.runtime, pause);
         if (!conn) pause = std::min(pause * 3 / 2, options_.retry_max);
     }

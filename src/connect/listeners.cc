@@ -1,6 +1,8 @@
 // Binding and accepting.
 #include "connect/listeners.h"
 
+#include <algorithm>
+
 namespace selvage::connect {
 
 Listeners::Listeners(
@@ -15,43 +17,81 @@ Listeners::Listeners(
       scope_(transports.runtime, log_) {}
 
 Result<> Listeners::start() {
-    for (const tunnel::Url& url : options_.listeners) {
-        if (auto bound = listen(url); !bound) {
-            acceptors_.clear();
-            return std::move(bound).error().with("listen on " + url.to_string());
-        }
-        if (!options_.enable_ipv6 || url.host != "0.0.0.0") continue;
-        tunnel::Url twin = acceptors_.back()->url();  // the same port, also when it was 0
-        twin.host = "::";
-        if (auto bound = listen(twin); !bound) {
-            log_.debug(
-                "no IPv6 twin", "url={} reason=\"{}\"", twin.to_string(), bound.error().message()
-            );
-        }
+    return configure(options_.listeners);
+}
+
+Result<> Listeners::configure(const std::vector<tunnel::Url>& urls) {
+    std::vector<tunnel::Url> added;
+    for (const tunnel::Url& url : urls) {
+        const bool known =
+            std::ranges::find(listeners_, url, &Listener::configured) != listeners_.end();
+        if (!known) added.push_back(url);
     }
-    for (auto& acceptor : acceptors_) {
-        log_.info("listening", "url={}", acceptor->url().to_string());
-        scope_.spawn("accept " + acceptor->url().to_string(), accept_from(*acceptor));
-    }
+    auto bound = bind_all(added);
+    if (!bound) return std::move(bound).error();
+    std::erase_if(listeners_, [&](const Listener& listener) {
+        if (std::ranges::find(urls, listener.configured) != urls.end()) return false;
+        for (const AcceptorShared& acceptor : listener.acceptors) {
+            log_.info("no longer listening", "url={}", acceptor->url().to_string());
+            acceptor->close();
+        }
+        return true;
+    });
+    for (Listener& listener : *bound)
+        accept_on(std::move(listener));
     return {};
 }
 
-Result<> Listeners::listen(const tunnel::Url& url) {
+Result<std::vector<Listeners::Listener>> Listeners::bind_all(const std::vector<tunnel::Url>& urls) {
+    std::vector<Listener> out;
+    for (const tunnel::Url& url : urls) {
+        auto listener = bind(url);
+        if (!listener) return std::move(listener).error().with("listen on " + url.to_string());
+        out.push_back(std::move(*listener));
+    }
+    return out;
+}
+
+Result<Listeners::Listener> Listeners::bind(const tunnel::Url& url) {
+    auto acceptor = listen(url);
+    if (!acceptor) return std::move(acceptor).error();
+    Listener out{.configured = url, .acceptors = {std::move(*acceptor)}};
+    if (!options_.enable_ipv6 || url.host != "0.0.0.0") return out;
+    tunnel::Url twin = out.acceptors.front()->url();  // the same port, also when it was 0
+    twin.host = "::";
+    if (auto bound = listen(twin)) {
+        out.acceptors.push_back(std::move(*bound));
+    } else {
+        log_.debug(
+            "no IPv6 twin", "url={} reason=\"{}\"", twin.to_string(), bound.error().message()
+        );
+    }
+    return out;
+}
+
+Result<Listeners::AcceptorShared> Listeners::listen(const tunnel::Url& url) {
     const tunnel::TransportSpec* transport = tunnel::find_transport(url.scheme);
     if (transport == nullptr) return Error(Errc::unsupported, "no transport of this name");
     auto acceptor = transport->listen(transports_, url);
     if (!acceptor) return std::move(acceptor).error();
-    acceptors_.push_back(std::move(*acceptor));
-    return {};
+    return AcceptorShared(std::move(*acceptor));
 }
 
-rt::Task<> Listeners::accept_from(tunnel::TunnelAcceptor& acceptor) {
+void Listeners::accept_on(Listener listener) {
+    for (const AcceptorShared& acceptor : listener.acceptors) {
+        log_.info("listening", "url={}", acceptor->url().to_string());
+        scope_.spawn("accept " + acceptor->url().to_string(), accept_from(acceptor));
+    }
+    listeners_.push_back(std::move(listener));
+}
+
+rt::Task<> Listeners::accept_from(AcceptorShared acceptor) {
     for (;;) {
-        auto tunnel = co_await acceptor.accept();
+        auto tunnel = co_await acceptor->accept();
         if (!tunnel) {
             if (tunnel.error().is(Errc::closed)) co_return;
             log_.warn(
-                "accept failed", "url={} reason=\"{}\"", acceptor.url().to_string(),
+                "accept failed", "url={} reason=\"{}\"", acceptor->url().to_string(),
                 tunnel.error().message()
             );
             co_await rt::sleep_for(transports_.runtime, std::chrono::seconds(1));
@@ -70,16 +110,20 @@ rt::Task<> Listeners::accept_from(tunnel::TunnelAcceptor& acceptor) {
 
 std::vector<tunnel::Url> Listeners::urls() const {
     std::vector<tunnel::Url> out;
-    for (const auto& acceptor : acceptors_)
-        out.push_back(acceptor->url());
+    for (const Listener& listener : listeners_) {
+        for (const AcceptorShared& acceptor : listener.acceptors)
+            out.push_back(acceptor->url());
+    }
     return out;
 }
 
 rt::Task<> Listeners::close() {
-    for (auto& acceptor : acceptors_)
-        acceptor->close();
+    for (const Listener& listener : listeners_) {
+        for (const AcceptorShared& acceptor : listener.acceptors)
+            acceptor->close();
+    }
     co_await scope_.close();
-    acceptors_.clear();
+    listeners_.clear();
 }
 
 }  // namespace selvage::connect

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,20 +26,35 @@ public:
     // Binds all configured listeners, and their [::] twins where that works. An error names the
     // listener that could not be bound; nothing listens then.
     Result<> start();
+    // Listens on these from now on. What is new is bound first; if one of them cannot be bound,
+    // nothing changes. Tunnels that were accepted by a listener that goes live on. Precondition:
+    // started.
+    Result<> configure(const std::vector<tunnel::Url>& urls);
     // What is listened on, with the ports that were really bound.
     std::vector<tunnel::Url> urls() const;
     rt::Task<> close();
 
 private:
-    Result<> listen(const tunnel::Url& url);
-    rt::Task<> accept_from(tunnel::TunnelAcceptor& acceptor);
+    // One URL of the configuration. The accepting coroutines share the acceptors: they still hold
+    // theirs when a reload has closed and forgotten it.
+    using AcceptorShared = std::shared_ptr<tunnel::TunnelAcceptor>;
+    struct Listener {
+        tunnel::Url configured;
+        std::vector<AcceptorShared> acceptors;  // and its [::] twin
+    };
+
+    Result<Listener> bind(const tunnel::Url& url);
+    Result<AcceptorShared> listen(const tunnel::Url& url);
+    Result<std::vector<Listener>> bind_all(const std::vector<tunnel::Url>& urls);
+    void accept_on(Listener listener);
+    rt::Task<> accept_from(AcceptorShared acceptor);
 
     const ConnectOptions& options_;
     tunnel::TransportContext& transports_;
     peer::PeerTable& peers_;
     std::function<bool(const IpAddress&)> refuse_;
     Log log_;
-    std::vector<tunnel::TunnelAcceptorPtr> acceptors_;
+    std::vector<Listener> listeners_;
     rt::TaskScope scope_;
 };
 
