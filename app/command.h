@@ -49,6 +49,9 @@ extern const CommandSpec passwd_command;
 extern const CommandSpec stats_command;
 extern const CommandSpec foreign_networks_command;
 extern const CommandSpec acl_command;
+extern const CommandSpec reload_command;
+extern const CommandSpec log_level_command;
+extern const CommandSpec connectors_command;
 
 // Standard output: a command's result, nothing else.
 void print(std::string_view text);

@@ -14,7 +14,7 @@ public:
     TraceLog(World& world, LogLevel level)
         // NOLINTNEXTLINE(concurrency-mt-unsafe): a world has one thread
         : world_(world), level_(level), shown_(std::getenv("SELVAGE_SIM_LOG") != nullptr) {}
-    bool enabled(LogLevel level) const override { return level >= level_; }
+    bool enabled(LogLevel level, std::string_view) const override { return level >= level_; }
     void write(LogLevel level, std::string_view prefix, std::string_view line) override {
         static constexpr std::string_view kNames[] = {"trace", "debug", "info",
                                                       "warn",  "error", "off"};

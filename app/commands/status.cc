@@ -24,6 +24,7 @@ nlohmann::json json_of(const api::StatusResponse& status) {
         {"listeners", nlohmann::json::array()},
         {"neighbours", status.neighbours()},
         {"routes", status.routes()},
+        {"longest_turn_us", status.longest_turn_us()},
         {"counters", nlohmann::json::object()},
     };
     for (const auto& url : status.listeners())
@@ -49,6 +50,7 @@ std::string text_of(const api::StatusResponse& status) {
         {"neighbours", std::to_string(status.neighbours())},
         {"routes", std::to_string(status.routes())},
         {"up", seconds_text(status.uptime_seconds())},
+        {"longest turn", milliseconds_text(status.longest_turn_us())},
         {"version", status.version()},
     };
     // What was dropped or refused tells more than what worked; zeros tell nothing.

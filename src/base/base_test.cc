@@ -110,5 +110,39 @@ TEST(Printable, MakesTerminalEscapesHarmless) {
     EXPECT_EQ(printable("ünï"), "ünï");
 }
 
+TEST(LogLevels, TheLastNameInThePrefixThatHasALevelDecides) {
+    LogLevels levels(LogLevel::info);
+    EXPECT_TRUE(levels.wants(LogLevel::info, "home peer"));
+    EXPECT_FALSE(levels.wants(LogLevel::debug, "home peer"));
+    ASSERT_TRUE(levels.set("peer", LogLevel::debug));
+    ASSERT_TRUE(levels.set("home", LogLevel::error));
+    EXPECT_TRUE(levels.wants(LogLevel::debug, "home peer"));
+    EXPECT_TRUE(levels.wants(LogLevel::debug, "peer 7"));
+    EXPECT_FALSE(levels.wants(LogLevel::info, "home route"));
+    EXPECT_TRUE(levels.wants(LogLevel::info, "office route"));
+    EXPECT_FALSE(levels.wants(LogLevel::debug, "office peers"));
+    levels.unset("home");
+    EXPECT_TRUE(levels.wants(LogLevel::info, "home route"));
+    levels.set(LogLevel::off);
+    EXPECT_FALSE(levels.wants(LogLevel::error, "home"));
+    EXPECT_TRUE(levels.wants(LogLevel::error, "peer"));
+}
+
+TEST(LogLevels, HasABoundedNumberOfNames) {
+    LogLevels levels(LogLevel::info);
+    for (std::size_t i = 0; i < LogLevels::kRulesMax; ++i) {
+        EXPECT_TRUE(levels.set(fmt::format("m{}", i), LogLevel::debug));
+    }
+    EXPECT_FALSE(levels.set("one more", LogLevel::debug));
+    EXPECT_TRUE(levels.set("m3", LogLevel::trace));
+}
+
+TEST(LogLevels, AreKnownByName) {
+    for (const char* name : {"off", "error", "warn", "info", "debug", "trace"}) {
+        EXPECT_EQ(log_level_name(parse_log_level(name).value()), name);
+    }
+    EXPECT_FALSE(parse_log_level("loud"));
+}
+
 }  // namespace
 }  // namespace selvage

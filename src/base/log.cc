@@ -4,10 +4,15 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace selvage {
 namespace {
+
+constexpr LogLevel kAllLevels[] = {LogLevel::trace, LogLevel::debug, LogLevel::info,
+                                   LogLevel::warn,  LogLevel::error, LogLevel::off};
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
     switch (level) {
@@ -29,13 +34,16 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 class StderrSink final : public LogSink {
 public:
-    explicit StderrSink(LogLevel level)
-        : logger_("selvage", std::make_shared<spdlog::sinks::stderr_color_sink_mt>()) {
-        logger_.set_level(to_spdlog(level));
+    explicit StderrSink(std::shared_ptr<const LogLevels> levels)
+        : levels_(std::move(levels)),
+          logger_("selvage", std::make_shared<spdlog::sinks::stderr_color_sink_mt>()) {
+        logger_.set_level(spdlog::level::trace);  // LogLevels decides
         logger_.set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
         logger_.flush_on(spdlog::level::trace);
     }
-    bool enabled(LogLevel level) const override { return logger_.should_log(to_spdlog(level)); }
+    bool enabled(LogLevel level, std::string_view prefix) const override {
+        return levels_->wants(level, prefix);
+    }
     void write(LogLevel level, std::string_view prefix, std::string_view line) override {
         if (prefix.empty()) {
             logger_.log(to_spdlog(level), "{}", line);
@@ -45,13 +53,92 @@ public:
     }
 
 private:
+    std::shared_ptr<const LogLevels> levels_;
     spdlog::logger logger_;
 };
 
 }  // namespace
 
-std::shared_ptr<LogSink> make_stderr_sink(LogLevel level) {
-    return std::make_shared<StderrSink>(level);
+std::shared_ptr<LogSink> make_stderr_sink(std::shared_ptr<const LogLevels> levels) {
+    return std::make_shared<StderrSink>(std::move(levels));
+}
+
+std::optional<LogLevel> parse_log_level(std::string_view text) {
+    for (const LogLevel level : kAllLevels) {
+        if (log_level_name(level) == text) return level;
+    }
+    return std::nullopt;
+}
+
+std::string_view log_level_name(LogLevel level) {
+    switch (level) {
+        case LogLevel::trace:
+            return "trace";
+        case LogLevel::debug:
+            return "debug";
+        case LogLevel::info:
+            return "info";
+        case LogLevel::warn:
+            return "warn";
+        case LogLevel::error:
+            return "error";
+        case LogLevel::off:
+            return "off";
+    }
+    return "off";
+}
+
+void LogLevels::set(LogLevel level) {
+    const std::lock_guard lock(mutex_);
+    base_ = level;
+    find_lowest();
+}
+
+bool LogLevels::set(std::string_view name, LogLevel level) {
+    const std::lock_guard lock(mutex_);
+    const auto known = std::ranges::find(rules_, name, &Rule::name);
+    if (known != rules_.end()) {
+        known->level = level;
+    } else if (rules_.size() < kRulesMax) {
+        rules_.push_back({std::string(name), level});
+    } else {
+        return false;
+    }
+    find_lowest();
+    return true;
+}
+
+void LogLevels::unset(std::string_view name) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(rules_, [&](const Rule& rule) { return rule.name == name; });
+    find_lowest();
+}
+
+void LogLevels::find_lowest() {
+    LogLevel lowest = base_;
+    for (const Rule& rule : rules_)
+        lowest = std::min(lowest, rule.level);
+    lowest_ = lowest;
+    has_rules_ = !rules_.empty();
+}
+
+std::vector<LogLevels::Rule> LogLevels::rules() const {
+    const std::lock_guard lock(mutex_);
+    return rules_;
+}
+
+bool LogLevels::wants(LogLevel level, std::string_view prefix) const {
+    if (level < lowest_) return false;
+    if (!has_rules_) return true;
+    const std::lock_guard lock(mutex_);
+    while (!prefix.empty()) {
+        const auto space = prefix.rfind(' ');
+        const auto word = space == std::string_view::npos ? prefix : prefix.substr(space + 1);
+        const auto rule = std::ranges::find(rules_, word, &Rule::name);
+        if (rule != rules_.end()) return level >= rule->level;
+        prefix = prefix.substr(0, space == std::string_view::npos ? 0 : space);
+    }
+    return level >= base_;
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

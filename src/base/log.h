@@ -6,10 +6,14 @@
 // peers and services. debug: decisions. trace: packets, sampled. Nothing per packet above trace.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -21,7 +25,8 @@ enum class LogLevel : int { trace, debug, info, warn, error, off };
 class LogSink {
 public:
     virtual ~LogSink() = default;
-    virtual bool enabled(LogLevel level) const = 0;
+    // Whether a line of this level under this prefix would be written.
+    virtual bool enabled(LogLevel level, std::string_view prefix) const = 0;
     virtual void write(LogLevel level, std::string_view prefix, std::string_view line) = 0;
 };
 
@@ -69,7 +74,7 @@ private:
     void write(
         LogLevel level, std::string_view event, fmt::format_string<Args...> fields, Args&&... args
     ) const {
-        if (!sink_ || !sink_->enabled(level)) return;
+        if (!sink_ || !sink_->enabled(level, prefix_)) return;
         std::string line(event);
         const std::string tail = fmt::format(fields, std::forward<Args>(args)...);
         if (!tail.empty()) line += " " + tail;
@@ -80,8 +85,43 @@ private:
     std::string prefix_;
 };
 
+// "off", "error", "warn", "info", "debug", "trace".
+std::optional<LogLevel> parse_log_level(std::string_view text);
+std::string_view log_level_name(LogLevel level);
+
+// Which lines are wanted: one level for all, and others for names that stand in a line's prefix
+// ("peer", "home"). Of several such names the last in the prefix counts. Changed while running;
+// may be used on any thread.
+class LogLevels {
+public:
+    struct Rule {
+        std::string name;
+        LogLevel level = LogLevel::info;
+    };
+    static constexpr std::size_t kRulesMax = 64;
+
+    explicit LogLevels(LogLevel level) : base_(level), lowest_(level) {}
+
+    void set(LogLevel level);
+    // False when there are kRulesMax names already.
+    bool set(std::string_view name, LogLevel level);
+    void unset(std::string_view name);
+    LogLevel base() const { return base_; }
+    std::vector<Rule> rules() const;
+    bool wants(LogLevel level, std::string_view prefix) const;
+
+private:
+    void find_lowest();
+
+    std::atomic<LogLevel> base_;
+    std::atomic<LogLevel> lowest_;  // of all levels: what is below needs no look at the rules
+    std::atomic<bool> has_rules_ = false;
+    mutable std::mutex mutex_;
+    std::vector<Rule> rules_;
+};
+
 // Lines on stderr, "2026-11-22 16:40:01.123 info node1 peer up peer=7", coloured on a terminal.
-std::shared_ptr<LogSink> make_stderr_sink(LogLevel level);
+std::shared_ptr<LogSink> make_stderr_sink(std::shared_ptr<const LogLevels> levels);
 
 // Text from outside made harmless for logs and terminals: control characters and bytes that are
 // not printable ASCII or UTF-8 become "\xNN"; cut to `limit` bytes.

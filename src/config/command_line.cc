@@ -284,17 +284,6 @@ std::optional<Endpoint> parse_portal(std::string_view text) {
     return *endpoint;
 }
 
-std::optional<LogLevel> parse_level(std::string_view text) {
-    constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
-        {"off", LogLevel::off},   {"error", LogLevel::error}, {"warn", LogLevel::warn},
-        {"info", LogLevel::info}, {"debug", LogLevel::debug}, {"trace", LogLevel::trace},
-    };
-    for (const auto& [name, level] : kLevels) {
-        if (name == text) return level;
-    }
-    return std::nullopt;
-}
-
 // The options that are about the process and not about the network.
 struct ProcessOptions {
     std::vector<std::string> config_files;
@@ -447,7 +436,7 @@ void read_process_options(
     }
     const auto level = value_or_variable(given.log_level, "console-log-level", environment);
     if (!level.empty()) {
-        const auto parsed = parse_level(level);
+        const auto parsed = parse_log_level(level);
         if (parsed) {
             out.log_level = *parsed;
         } else {

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -68,5 +69,8 @@ struct NodeOptions {
     // What the TUN device and our stack use.
     unsigned effective_mtu() const { return enable_encryption ? mtu - 20 : mtu; }
 };
+
+// A host name as the reference shows it: without control characters, cut to 32 characters.
+std::string clean_hostname(std::string_view text);
 
 }  // namespace selvage::config

@@ -22,20 +22,6 @@ constexpr std::int64_t kMtuLeast = 576;
 constexpr std::int64_t kMtuMost = 1500;
 constexpr unsigned kMtuLeast6 = 1280;  // what a link for IPv6 must carry
 
-// Without control characters, and cut.
-std::string clean_hostname(std::string_view text) {
-    std::string out;
-    std::size_t characters = 0;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) continue;
-        const bool continues = (byte & 0xc0) == 0x80;
-        if (!continues && ++characters > kHostnameMax) break;
-        out.push_back(c);
-    }
-    return out;
-}
-
 // As in a message: `true`, `7`, `"text"`.
 std::string value_text(const OptionValue& value) {
     if (const auto* flag = value.get<bool>()) return *flag ? "true" : "false";
@@ -394,6 +380,19 @@ OptionTable comparable(OptionTable document) {
 }
 
 }  // namespace
+
+std::string clean_hostname(std::string_view text) {
+    std::string out;
+    std::size_t characters = 0;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) continue;
+        const bool continues = (byte & 0xc0) == 0x80;
+        if (!continues && ++characters > kHostnameMax) break;
+        out.push_back(c);
+    }
+    return out;
+}
 
 NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>& problems) {
     NodeOptions options;

@@ -98,4 +98,32 @@ bool changes_key(const std::vector<KeyChange>& changes, std::string_view key) {
     });
 }
 
+namespace {
+
+void copy_value(std::string_view path, const OptionTable& from, OptionTable& to) {
+    const auto dot = path.find('.');
+    const std::string_view key = path.substr(0, dot);
+    const OptionValue* value = from.find(key);
+    if (dot == std::string_view::npos) {
+        to.erase(key);
+        if (value != nullptr) to.set(key, *value);
+        return;
+    }
+    static const OptionTable kEmpty;
+    const auto* inner = value == nullptr ? nullptr : value->get<OptionTable>();
+    const OptionValue* target = to.find(key);
+    if (target != nullptr && target->get<OptionTable>() == nullptr) to.erase(key);
+    copy_value(path.substr(dot + 1), inner == nullptr ? kEmpty : *inner, to.table(key));
+}
+
+}  // namespace
+
+void keep_running_values(
+    const std::vector<KeyChange>& changes, const OptionTable& running, OptionTable& fresh
+) {
+    for (const KeyChange& change : changes) {
+        if (change.on_reload == OnReload::restart) copy_value(change.key, running, fresh);
+    }
+}
+
 }  // namespace selvage::config

@@ -21,4 +21,10 @@ std::vector<KeyChange> plan_reload(const NodeOptions& running, const NodeOptions
 // Whether one of the changes is this key, or lies below it ("service").
 bool changes_key(const std::vector<KeyChange>& changes, std::string_view key);
 
+// Puts the running values of keys that need a restart back into the fresh document, so that it says
+// what runs.
+void keep_running_values(
+    const std::vector<KeyChange>& changes, const OptionTable& running, OptionTable& fresh
+);
+
 }  // namespace selvage::config

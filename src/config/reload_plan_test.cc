@@ -71,6 +71,25 @@ TEST(ReloadPlan, KnowsWhatLiesBelowAKey) {
     EXPECT_FALSE(changes_key(changes, "flags"));
 }
 
+TEST(ReloadPlan, KeepsSayingWhatNeedsARestart) {
+    Lines a = base_lines();
+    Lines b = base_lines();
+    a["ipv4"] = "\"10.144.1.1/24\"";
+    b["flags.mtu"] = "1300";
+    b["hostname"] = "\"other\"";
+    NodeOptions running = options_of(a);
+    NodeOptions fresh = options_of(b);
+    auto changes = plan_reload(running, fresh);
+    ASSERT_EQ(changes.size(), 3U);
+    keep_running_values(changes, running.document, fresh.document);
+    running.document = std::move(fresh.document);
+    changes = plan_reload(running, options_of(b));
+    EXPECT_EQ(
+        changes,
+        (std::vector<KeyChange>{{"flags.mtu", OnReload::restart}, {"ipv4", OnReload::restart}})
+    );
+}
+
 // The keys that the reader of one table asks for: the key "?" lists them.
 std::vector<std::string> keys_of(const std::string& table) {
     const std::string question = table.empty() ? "\"?\" = 1" : fmt::format("{}.\"?\" = 1", table);

@@ -58,6 +58,8 @@ public:
     // Our virtual addresses from now on. Flows of addresses that are gone age like others.
     void set_addresses(const NodeAddresses& addresses) { addresses_ = addresses; }
     const std::shared_ptr<const route::RouteTable>& routes() const { return routes_; }
+    // Which way packets of this node take from now on.
+    void set_latency_first(bool latency_first) { options_.latency_first = latency_first; }
 
     // Peer packets from a neighbour, header in front.
     void from_peers(packet::PacketBatch&& batch);
@@ -122,7 +124,7 @@ private:
     void flush(Outbox& out);
     void loop_to_stack(packet::PacketBuf&& packet);
 
-    const DataplaneOptions options_;
+    DataplaneOptions options_;
     NodeAddresses addresses_;
     PayloadCodec codec_;
     rt::Runtime& runtime_;

@@ -401,7 +401,9 @@ private:
 // Keeps what was logged at info and above.
 class CollectingSink final : public LogSink {
 public:
-    bool enabled(LogLevel level) const override { return level >= LogLevel::info; }
+    bool enabled(LogLevel level, std::string_view) const override {
+        return level >= LogLevel::info;
+    }
     void write(LogLevel, std::string_view prefix, std::string_view line) override {
         lines.push_back(std::string(prefix) + ": " + std::string(line));
     }

@@ -15,6 +15,8 @@
 #include "dataplane/acl.h"
 #include "edge/service_host.h"
 #include "node/counters.h"
+#include "node/reload.h"
+#include "node/route_explanation.h"
 #include "rt/stream.h"
 #include "rt/task.h"
 
@@ -53,6 +55,9 @@ struct ConnFacts {
     std::uint64_t tx_bytes = 0;
     std::uint64_t rx_packets = 0;
     std::uint64_t tx_packets = 0;
+    Duration age{0};
+    std::string cipher;         // of the packets of its network
+    std::uint64_t dropped = 0;  // by its tunnel
 };
 
 // Another node of the network, as routing knows it. Its texts are its own: untrusted.
@@ -117,6 +122,15 @@ public:
     virtual rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) = 0;
     virtual bool in_mesh(const IpAddress& address) const = 0;
     virtual WallTime wall_now() const = 0;
+
+    // What an operator changes while it runs.
+    virtual rt::Task<Result<ReloadReport>> reload() = 0;
+    virtual Result<> add_connector(const tunnel::Url& url) = 0;
+    virtual bool remove_connector(const tunnel::Url& url) = 0;
+    virtual RouteExplanation explain_route(const IpAddress& address) const = 0;
+    virtual LogLevels& log_levels() = 0;
+    // The longest turn of the loop so far: how long packets and timers ever waited for others.
+    virtual Duration longest_turn() const = 0;
 };
 
 }  // namespace selvage::node

@@ -25,11 +25,13 @@ Management::Management(
       reference_api_(instance),
       selvage_api_(runtime, instance),
       watch_api_(instance),
+      control_api_(instance),
       accepting_(runtime, log_),
       sessions_(runtime, log_) {
     reference_api_.add_to(services_);
     selvage_api_.add_to(services_);
     watch_api_.add_to(services_);
+    control_api_.add_to(services_);
 }
 
 Result<> Management::start() {

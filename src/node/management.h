@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "host/sockets.h"
+#include "node/control_api.h"
 #include "node/reference_api.h"
 #include "node/selvage_api.h"
 #include "node/watch_api.h"
@@ -54,6 +55,7 @@ private:
     ReferenceApi reference_api_;
     SelvageApi selvage_api_;
     WatchApi watch_api_;
+    ControlApi control_api_;
     rpc::ServiceTable services_;
     rt::AcceptorPtr unix_;
     rt::AcceptorPtr tcp_;

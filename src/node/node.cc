@@ -25,15 +25,6 @@ PeerId draw_peer_id(const NodeEnvironment& environment) {
     }
 }
 
-// As stock nodes do: no control characters, at most 32 characters.
-std::string clean_host_name(std::string_view name) {
-    std::string out;
-    for (const char c : name) {
-        if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f && out.size() < 32) out.push_back(c);
-    }
-    return out;
-}
-
 crypto::NonceSource make_nonces(const NodeEnvironment& environment) {
     std::array<std::uint8_t, 32> seed{};
     environment.fill_random(seed);
@@ -117,9 +108,9 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       instance_id_(options_.instance_id.value_or(
           Uuid::from_random(draw64(environment_), draw64(environment_))
       )),
-      host_name_(
-          clean_host_name(options_.hostname.empty() ? environment_.host_name : options_.hostname)
-      ),
+      host_name_(config::clean_hostname(
+          options_.hostname.empty() ? environment_.host_name : options_.hostname
+      )),
       peer_plumbing_(std::make_unique<PeerPlumbing>(*this)),
       peers_(
           peer_options(options_, my_id_), environment_.runtime, environment_.pool, *peer_plumbing_,

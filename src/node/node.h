@@ -24,6 +24,7 @@
 #include "node/foreign_networks.h"
 #include "node/host_routes.h"
 #include "node/own_addresses.h"
+#include "node/reload.h"
 #include "node/service_ports.h"
 #include "peer/peer_table.h"
 #include "route/route_service.h"
@@ -45,6 +46,9 @@ public:
     rt::Task<Result<>> start();
     // The start backwards; services get two seconds' grace. Idempotent.
     rt::Task<> stop();
+    // Takes what a running node can of newly read options; see reload.cc. On an error nothing has
+    // changed. Precondition: started.
+    Result<ReloadReport> reload(config::NodeOptions fresh);
     // Why the node cannot go on; empty while it can. See NodeEnvironment::on_failure.
     const std::optional<Error>& failure() const { return failure_; }
 
@@ -90,6 +94,7 @@ private:
     std::vector<Endpoint> own_listeners() const;
     bool refuse_underlay(const IpAddress& remote) const;
     void on_device_lost(const Error& reason);
+    void rename();
 
     config::NodeOptions options_;
     NodeEnvironment environment_;

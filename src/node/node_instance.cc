@@ -16,8 +16,16 @@ std::optional<NodeFacts::Way> way_of(const std::optional<route::Path>& path) {
     };
 }
 
+// A neighbour of another network has keys of its own; we carry its packets as they are.
+std::string cipher_of(const config::NodeOptions& options, std::string_view network) {
+    if (network != options.network_name) return "unknown";
+    if (!options.enable_encryption) return "none";
+    return std::string(crypto::cipher_name(options.encryption_algorithm));
+}
+
 std::vector<ConnFacts> connections_of(
-    const peer::PeerTable& peers, const route::RouteTable& routes
+    const peer::PeerTable& peers, const route::RouteTable& routes,
+    const config::NodeOptions& options, TimePoint now
 ) {
     std::vector<ConnFacts> out;
     peers.for_each_conn([&](const peer::PeerConn& conn) {
@@ -41,6 +49,9 @@ std::vector<ConnFacts> connections_of(
             .tx_bytes = stats.tx_bytes,
             .rx_packets = stats.rx_packets,
             .tx_packets = stats.tx_packets,
+            .age = now - conn.opened_at(),
+            .cipher = cipher_of(options, conn.hello().network_name),
+            .dropped = stats.tx_dropped + stats.rx_dropped,
         });
     });
     std::ranges::sort(out, {}, [](const ConnFacts& conn) { return std::pair(conn.peer, conn.id); });
@@ -71,7 +82,7 @@ InstanceFacts NodeInstance::facts() const {
 }
 
 std::vector<ConnFacts> NodeInstance::connections() const {
-    return connections_of(node_.peers(), *node_.routes().table());
+    return connections_of(node_.peers(), *node_.routes().table(), node_.options(), runtime_.now());
 }
 
 std::vector<HostedNetworkFacts> NodeInstance::hosted_networks() const {
@@ -82,7 +93,9 @@ std::vector<HostedNetworkFacts> NodeInstance::hosted_networks() const {
             .name = options.name,
             .self_there = options.self,
             .secret_digest = Bytes(options.digest.begin(), options.digest.end()),
-            .connections = connections_of(network.peers(), *network.routes().table()),
+            .connections = connections_of(
+                network.peers(), *network.routes().table(), node_.options(), runtime_.now()
+            ),
         });
     });
     return out;
@@ -126,6 +139,12 @@ std::vector<NodeFacts> NodeInstance::nodes() const {
         });
     }
     return out;
+}
+
+RouteExplanation NodeInstance::explain_route(const IpAddress& address) const {
+    return node::explain_route(
+        *node_.routes().table(), address, node_.addresses().list(), node_.options().latency_first
+    );
 }
 
 rt::Task<Result<Duration>> NodeInstance::ping(PeerId peer, Duration limit) {

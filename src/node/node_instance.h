@@ -8,8 +8,9 @@ namespace selvage::node {
 
 class NodeInstance final : public InstanceView {
 public:
-    // Both outlive it.
-    NodeInstance(rt::Runtime& runtime, Node& node) : runtime_(runtime), node_(node) {}
+    // All outlive it.
+    NodeInstance(rt::Runtime& runtime, Node& node, ProcessControl& process)
+        : runtime_(runtime), node_(node), process_(process) {}
 
     InstanceFacts facts() const override;
     std::vector<ConnFacts> connections() const override;
@@ -34,10 +35,21 @@ public:
     }
     bool in_mesh(const IpAddress& address) const override { return node_.view().in_mesh(address); }
     WallTime wall_now() const override { return runtime_.wall_now(); }
+    rt::Task<Result<ReloadReport>> reload() override {
+        return process_.reload(node_.options().instance_name);
+    }
+    Result<> add_connector(const tunnel::Url& url) override { return node_.connectors().add(url); }
+    bool remove_connector(const tunnel::Url& url) override {
+        return node_.connectors().remove(url);
+    }
+    RouteExplanation explain_route(const IpAddress& address) const override;
+    LogLevels& log_levels() override { return process_.log_levels(); }
+    Duration longest_turn() const override { return process_.longest_turn(); }
 
 private:
     rt::Runtime& runtime_;
     Node& node_;
+    ProcessControl& process_;
 };
 
 }  // namespace selvage::node

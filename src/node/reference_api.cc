@@ -9,6 +9,7 @@
 #include "api_manage.pb.h"
 #include "base/log.h"
 #include "node/acl_messages.h"
+#include "node/instance_selector.h"
 #include "rpc/typed.h"
 
 namespace selvage::node {
@@ -33,17 +34,6 @@ void fill_words(const std::array<std::uint8_t, 16>& bytes, Message& out) {
     out.set_part2(word_at(bytes, 1));
     out.set_part3(word_at(bytes, 2));
     out.set_part4(word_at(bytes, 3));
-}
-
-Uuid uuid_of(const common::UUID& message) {
-    Uuid out;
-    const std::uint32_t words[] = {
-        message.part1(), message.part2(), message.part3(), message.part4()
-    };
-    for (std::size_t i = 0; i < 16; ++i) {
-        out.bytes[i] = static_cast<std::uint8_t>(words[i / 4] >> (24 - 8 * (i % 4)));
-    }
-    return out;
 }
 
 // protobuf's text fields must be UTF-8; what peers call themselves need not be.
@@ -159,16 +149,7 @@ template <class Request>
 Result<> ReferenceApi::selected(ByteView request) const {
     auto message = rpc::from_wire<Request>(request);
     if (!message) return message.error();
-    const api::InstanceIdentifier& wanted = message->instance();
-    const InstanceFacts facts = instance_.facts();
-    if (wanted.has_id() && uuid_of(wanted.id()) != facts.instance_id) {
-        return Error(Errc::not_found, "no instance of that id here");
-    }
-    if (wanted.has_instance_selector() && wanted.instance_selector().has_name() &&
-        wanted.instance_selector().name() != facts.instance_name) {
-        return Error(Errc::not_found, "no instance of that name here");
-    }
-    return {};
+    return is_selected(message->instance(), instance_.facts());
 }
 
 Result<Bytes> ReferenceApi::peer_manage(std::uint32_t method, ByteView request) const {

@@ -82,6 +82,9 @@ Bytes SelvageApi::status() const {
     ));
     for (const std::string& url : facts.listeners)
         out.add_listeners(url);
+    out.set_longest_turn_us(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(instance_.longest_turn()).count()
+    ));
     std::uint32_t neighbours = 0;
     PeerId last;
     for (const ConnFacts& conn : instance_.connections()) {

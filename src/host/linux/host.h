@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "host/service_manager.h"
 #include "host/sockets.h"
 #include "host/terminal.h"
 #include "host/tun.h"
@@ -22,5 +23,8 @@ std::unique_ptr<TerminalFactory> make_linux_terminal_factory(
 std::unique_ptr<TunFactory> make_linux_tun_factory(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
+
+// The one of NOTIFY_SOCKET; without it a manager that hears nothing and wants nothing.
+std::unique_ptr<ServiceManager> find_service_manager();
 
 }  // namespace selvage::host

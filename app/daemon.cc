@@ -1,0 +1,213 @@
+// Life of a selvaged process.
+#include "daemon.h"
+
+#include <cstdlib>
+
+#include "crypto/random.h"
+#include "environment.h"
+#include "host/machine.h"
+#include "node/management.h"
+#include "node/node_instance.h"
+
+namespace selvage::app {
+namespace {
+
+constexpr int kExitFailure = 1;
+
+// What load() gave, owned by the worker that reads the files until it hands it over.
+using LoadedPtr = std::unique_ptr<Result<config::Loaded>>;
+
+}  // namespace
+
+Daemon::Daemon(config::CommandLine command_line)
+    : command_line_(std::move(command_line)),
+      levels_(std::make_shared<LogLevels>(command_line_.log_level)),
+      log_(make_stderr_sink(levels_)),
+      sockets_(host::make_linux_sockets(loop_, pool_, log_)),
+      tuns_(host::make_linux_tun_factory(loop_, pool_, log_)),
+      terminals_(host::make_linux_terminal_factory(loop_, log_)),
+      manager_(host::find_service_manager()),
+      scope_(loop_, log_),
+      signals_(loop_, log_) {}
+
+int Daemon::run(std::vector<config::NodeOptions> instances) {
+    loop_.on_stop_signal([this] { on_signal(); });
+    loop_.on_hangup_signal([this] { signals_.spawn("reload", reload_on_signal()); });
+    // Half the time that it waits for us: one late turn is no reason to be killed.
+    if (const auto limit = manager_->watchdog()) {
+        signals_.spawn("watchdog", pat_watchdog(*limit / 2));
+    }
+    starting_ = instances.size();
+    scope_.spawn("instances", run_all(std::move(instances)));
+    loop_.run();
+    return status_;
+}
+
+void Daemon::on_signal() {
+    if (std::exchange(stopping_, true)) {
+        log_.warn("second signal: stopping at once");
+        std::_Exit(kExitFailure);
+    }
+    log_.info("stopping");
+    manager_->stopping();
+    changed_.notify();
+}
+
+void Daemon::on_started() {
+    if (--starting_ != 0 || nodes_.empty()) return;
+    manager_->status(fmt::format("{} instance{} up", nodes_.size(), nodes_.size() == 1 ? "" : "s"));
+    manager_->ready();
+}
+
+rt::Task<> Daemon::pat_watchdog(Duration interval) {
+    for (;;) {
+        manager_->alive();
+        co_await rt::sleep_for(loop_, interval);
+    }
+}
+
+rt::Task<> Daemon::run_all(std::vector<config::NodeOptions> instances) {
+    rt::TaskScope running(loop_, log_);
+    for (config::NodeOptions& options : instances) {
+        // The name first: the order in which arguments are evaluated is not fixed.
+        std::string name = "instance " + options.instance_name;
+        running.spawn(std::move(name), run_instance(std::move(options)));
+    }
+    co_await running.wait_empty();
+    co_await signals_.close();
+    loop_.stop();
+}
+
+rt::Task<> Daemon::run_instance(config::NodeOptions options) {
+    const std::string name = options.instance_name;
+    node::Node node(
+        std::move(options), {.runtime = loop_,
+                             .pool = pool_,
+                             .sockets = *sockets_,
+                             .tuns = tuns_.get(),
+                             .terminals = terminals_.get(),
+                             .host_name = host::machine_name(),
+                             .host_addresses = host::machine_addresses,
+                             .fill_random = crypto::fill_random,
+                             .on_failure = [this] { changed_.notify(); },
+                             .log = log_}
+    );
+    node::NodeInstance view(loop_, node, *this);
+    node::Management management(
+        loop_, pool_, *sockets_, view,
+        {.socket_path = node.options().management_socket, .portal = node.options().rpc_portal},
+        log_.child(name).child("management")
+    );
+    Result<> started = co_await node.start();
+    if (started) started = management.start();
+    if (!started) {
+        log_.error("cannot start", "instance={} reason=\"{}\"", name, started.error().message());
+        status_ = kExitFailure;
+        on_started();
+    } else {
+        nodes_.emplace(name, &node);
+        on_started();
+        while (!stopping_ && !node.failure())
+            co_await changed_.wait();
+        nodes_.erase(name);
+        if (node.failure()) {
+            log_.error(
+                "instance ends", "instance={} reason=\"{}\"", name, node.failure()->message()
+            );
+            status_ = kExitFailure;
+        }
+    }
+    co_await management.stop();
+    co_await node.stop();
+}
+
+rt::Task<> Daemon::reload_on_signal() {
+    auto reports = co_await reload_all();
+    if (!reports) {
+        log_.error("nothing reloaded", "reason=\"{}\"", reports.error().message());
+    }
+}
+
+rt::Task<Result<node::ReloadReport>> Daemon::reload(std::string instance) {
+    auto reports = co_await reload_all();
+    if (!reports) co_return reports.error();
+    node::ReloadReport out = std::move((*reports)[instance]);
+    // What is no running instance's own: files that came or went.
+    const node::ReloadReport& general = (*reports)[""];
+    out.changes.insert(out.changes.end(), general.changes.begin(), general.changes.end());
+    co_return out;
+}
+
+rt::Task<Result<std::map<std::string, node::ReloadReport>>> Daemon::reload_all() {
+    if (stopping_) co_return Error(Errc::closed, "selvaged is stopping");
+    if (starting_ != 0) co_return Error(Errc::closed, "selvaged is starting; try again");
+    if (std::ranges::find(command_line_.config_files, "-") != command_line_.config_files.end()) {
+        co_return Error(
+            Errc::unsupported,
+            "standard input cannot be read again; give the configuration as a file with -c"
+        );
+    }
+    if (std::exchange(reloading_, true)) {
+        co_return Error(Errc::exists, "another reload is under way; try again");
+    }
+    manager_->reloading();
+    LoadedPtr loaded = co_await rt::run_on_worker(loop_, [command_line = command_line_] {
+        return std::make_unique<Result<config::Loaded>>(
+            config::load(command_line, environment_variable)
+        );
+    });
+    reloading_ = false;
+    manager_->ready();
+    if (!*loaded) co_return std::move(*loaded).error();
+    for (const std::string& warning : (*loaded)->warnings)
+        log_.warn("configuration", "text=\"{}\"", warning);
+    co_return apply(std::move((*loaded)->instances));
+}
+
+std::map<std::string, node::ReloadReport> Daemon::apply(std::vector<config::NodeOptions> fresh) {
+    std::map<std::string, node::ReloadReport> out;
+    std::map<std::string, node::Node*> gone = nodes_;
+    const auto needs_restart = [&out](const std::string& name) {
+        out[""].changes.push_back(
+            {fmt::format("instance \"{}\"", printable(name, 64)), config::OnReload::restart}
+        );
+    };
+    for (config::NodeOptions& options : fresh) {
+        const std::string name = options.instance_name;
+        const auto running = nodes_.find(name);
+        gone.erase(name);
+        if (running == nodes_.end()) {
+            needs_restart(name);
+            continue;
+        }
+        auto report = running->second->reload(std::move(options));
+        if (report) {
+            out[name] = std::move(*report);
+        } else {
+            out[name].failures.push_back(
+                fmt::format("nothing applied: {}", report.error().message())
+            );
+        }
+    }
+    for (const auto& [name, node] : gone)
+        needs_restart(name);
+    for (const auto& [name, report] : out)
+        log_report(name, report);
+    return out;
+}
+
+void Daemon::log_report(const std::string& instance, const node::ReloadReport& report) {
+    const Log log = instance.empty() ? log_ : log_.child(instance);
+    for (const config::KeyChange& change : report.changes) {
+        if (change.on_reload == config::OnReload::applied) {
+            log.info("reloaded", "key={}", change.key);
+        } else {
+            log.warn("needs a restart", "key={}", change.key);
+        }
+    }
+    for (const std::string& failure : report.failures)
+        log.error("reload", "reason=\"{}\"", failure);
+    if (report.changes.empty() && report.failures.empty()) log.info("reloaded: nothing changed");
+}
+
+}  // namespace selvage::app
