@@ -28,9 +28,16 @@ Daemon::Daemon(config::CommandLine command_line)
       terminals_(host::make_linux_terminal_factory(loop_, log_)),
       manager_(host::find_service_manager()),
       scope_(loop_, log_),
-      signals_(loop_, log_) {}
+      signals_(loop_, log_),
+      metrics_(loop_, [this] { return metrics_text(); }, log_.child("metrics")) {}
 
 int Daemon::run(std::vector<config::NodeOptions> instances) {
+    if (command_line_.metrics) {
+        if (auto listening = metrics_.start(*sockets_, *command_line_.metrics); !listening) {
+            log_.error("cannot start", "reason=\"{}\"", listening.error().message());
+            return kExitFailure;
+        }
+    }
     loop_.on_stop_signal([this] { on_signal(); });
     loop_.on_hangup_signal([this] { signals_.spawn("reload", reload_on_signal()); });
     // Half the time that it waits for us: one late turn is no reason to be killed.
@@ -51,6 +58,20 @@ void Daemon::on_signal() {
     log_.info("stopping");
     manager_->stopping();
     changed_.notify();
+}
+
+std::string Daemon::metrics_text() {
+    std::vector<node::InstanceSamples> instances;
+    for (const auto& [name, node] : nodes_)
+        instances.push_back({name, node::collect_counters(*node)});
+    const std::chrono::duration<double> longest = loop_.longest_turn();
+    return node::prometheus_text(instances) +
+           fmt::format(
+               "# HELP selvage_loop_longest_turn_seconds how long packets and timers ever waited "
+               "for others\n# TYPE selvage_loop_longest_turn_seconds gauge\n"
+               "selvage_loop_longest_turn_seconds {:.6f}\n",
+               longest.count()
+           );
 }
 
 void Daemon::on_started() {
@@ -74,6 +95,7 @@ rt::Task<> Daemon::run_all(std::vector<config::NodeOptions> instances) {
         running.spawn(std::move(name), run_instance(std::move(options)));
     }
     co_await running.wait_empty();
+    co_await metrics_.stop();
     co_await signals_.close();
     loop_.stop();
 }

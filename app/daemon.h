@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "host/linux/host.h"
 #include "node/node.h"
+#include "node/prometheus.h"
 #include "node/reload.h"
 #include "rt/event.h"
 #include "rt/loop.h"
@@ -38,6 +39,7 @@ private:
     rt::Task<Result<std::map<std::string, node::ReloadReport>>> reload_all();
     std::map<std::string, node::ReloadReport> apply(std::vector<config::NodeOptions> fresh);
     void log_report(const std::string& instance, const node::ReloadReport& report);
+    std::string metrics_text();
     void on_signal();
     void on_started();
 
@@ -58,6 +60,7 @@ private:
     std::map<std::string, node::Node*> nodes_;  // running ones, by name
     rt::TaskScope scope_;
     rt::TaskScope signals_;
+    node::MetricsServer metrics_;
 };
 
 }  // namespace selvage::app

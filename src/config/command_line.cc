@@ -288,6 +288,8 @@ std::optional<Endpoint> parse_portal(std::string_view text) {
 struct ProcessOptions {
     std::vector<std::string> config_files;
     std::string rpc_portal;
+    std::string metrics;
+    bool metrics_for_all = false;
     std::string log_level;
     std::string socket;
     bool check = false;
@@ -318,6 +320,14 @@ public:
         app_.add_option(
             "-r,--rpc-portal", process_.rpc_portal,
             "also manage over TCP, as 15888 or 127.0.0.1:15888"
+        );
+        app_.add_option(
+            "--metrics-listen", process_.metrics,
+            "Prometheus metrics over HTTP, as 9100 or 127.0.0.1:9100"
+        );
+        app_.add_flag(
+            "--metrics-for-all", process_.metrics_for_all,
+            "let --metrics-listen be an address that is not of loopback"
         );
         app_.add_option("--socket", process_.socket, "path of the management socket");
         app_.add_flag("-h,--help", process_.help, "this text");
@@ -393,6 +403,8 @@ std::string unknown_flag(const std::string& given) {
         "console-log-level",
         "log-level",
         "rpc-portal",
+        "metrics-listen",
+        "metrics-for-all",
         "socket",
         "help",
         "version"
@@ -412,6 +424,25 @@ std::string value_or_variable(
 ) {
     if (!value.empty()) return value;
     return environment(environment_name(flag)).value_or("");
+}
+
+// Whoever may connect reads the numbers: addresses that others reach must be meant.
+void read_metrics_option(
+    const ProcessOptions& given, const Environment& environment, CommandLine& out,
+    Collector& collector
+) {
+    const auto text = value_or_variable(given.metrics, "metrics-listen", environment);
+    if (text.empty()) return;
+    out.metrics = parse_portal(text);
+    if (!out.metrics) {
+        collector.complain("--metrics-listen", "must be a port or an address with one");
+    } else if (!out.metrics->address.is_loopback() && !given.metrics_for_all) {
+        collector.complain(
+            "--metrics-listen",
+            "is not on loopback: everybody who reaches it could read the metrics; if that is "
+            "meant, add --metrics-for-all"
+        );
+    }
 }
 
 void read_process_options(
@@ -434,6 +465,7 @@ void read_process_options(
             collector.complain("--rpc-portal", "must be a port or an address with one");
         }
     }
+    read_metrics_option(given, environment, out, collector);
     const auto level = value_or_variable(given.log_level, "console-log-level", environment);
     if (!level.empty()) {
         const auto parsed = parse_log_level(level);

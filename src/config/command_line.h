@@ -22,7 +22,8 @@ struct CommandLine {
     bool environment_in_files = true;
     LogLevel log_level = LogLevel::info;
     std::optional<Endpoint> rpc_portal;
-    std::string socket;  // path of the management socket; empty: the default
+    std::optional<Endpoint> metrics;  // where a scraper of Prometheus may ask; none: nowhere
+    std::string socket;               // path of the management socket; empty: the default
     // The network options as a document of their own: `set` replaces what a file says, `added`
     // appends to its lists.
     OptionTable set;

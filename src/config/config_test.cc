@@ -499,6 +499,22 @@ TEST(CommandLine, MissingFilesAndDoubleNamesAreToldTogether) {
     EXPECT_NE(text.find("two instances are called \"default\""), std::string::npos) << text;
 }
 
+TEST(CommandLine, MetricsForOthersMustBeMeant) {
+    const auto parse = [](std::vector<std::string> words) {
+        return parse_command_line(words, [](const std::string&) { return std::nullopt; });
+    };
+    const auto local = parse({"--metrics-listen", "9100"});
+    ASSERT_TRUE(local);
+    EXPECT_EQ(local->metrics->to_string(), "127.0.0.1:9100");
+    for (const char* wide : {"0.0.0.0:9100", "[::]:9100", "192.0.2.1:9100"}) {
+        const auto refused = parse({"--metrics-listen", wide});
+        ASSERT_FALSE(refused);
+        EXPECT_NE(refused.error().message().find("--metrics-for-all"), std::string::npos);
+        EXPECT_TRUE(parse({"--metrics-listen", wide, "--metrics-for-all"}));
+    }
+    EXPECT_FALSE(parse({"--metrics-listen", "here"}));
+}
+
 TEST(CommandLine, ProcessOptionsAreRead) {
     const auto all = parsed(
         {"--check-config", "--console-log-level", "debug", "-r", "15888", "--socket", "/run/x.sock"}

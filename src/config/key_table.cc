@@ -38,7 +38,7 @@ constexpr KeySpec kKeys[] = {
     {"network_identity.network_secret", "text", "empty", kRestart,
      "Secret of the network; the same on all nodes.", "\"a long sentence\""},
     {"peer", "list of tables with `uri`", "none", kApplied,
-     "Nodes to stay connected to. Connections of those that are no longer listed are closed.",
+     "Nodes to stay connected to. One that is no longer listed is not dialled again.",
      "[{ uri = \"tcp://relay.example:11010\" }]"},
 
     {"flags.no_tun", "true or false", "false", kRestart, "No TUN device; needs no privileges.",

@@ -155,6 +155,8 @@ TEST_F(Reload, ConnectorsComeAndGoWhileRunning) {
     ));
     EXPECT_FALSE(connectors.status()[1].configured);
     // A reload is about the configured ones.
+    reload(client_, fmt::format("peer = [{{ uri = \"{}\" }}]\n", server_.url("tcp")));
+    EXPECT_EQ(connectors.status().size(), 2U);
     reload(client_, "hostname = \"client\"\n");
     ASSERT_EQ(connectors.status().size(), 1U);
     EXPECT_TRUE(connectors.remove(udp));

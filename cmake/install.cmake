@@ -1,0 +1,17 @@
+# What `cmake --install` puts where: programs, manual pages, the systemd unit and its account.
+include(GNUInstallDirs)
+install(TARGETS selvaged RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+install(TARGETS selvage RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES docs/man/selvage.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/selvaged.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+
+set(SELVAGE_UNIT_DIR lib/systemd/system CACHE STRING "Where systemd units go, below the prefix")
+set(SELVAGE_SYSUSERS_DIR lib/sysusers.d CACHE STRING "Where accounts are declared, below the prefix")
+set(BINDIR ${CMAKE_INSTALL_FULL_SBINDIR})
+set(SYSCONF ${CMAKE_INSTALL_FULL_SYSCONFDIR})
+configure_file(packaging/systemd/selvaged@.service.in ${CMAKE_BINARY_DIR}/systemd/selvaged@.service @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/systemd/selvaged@.service DESTINATION ${SELVAGE_UNIT_DIR})
+install(FILES packaging/systemd/selvage.sysusers DESTINATION ${SELVAGE_SYSUSERS_DIR} RENAME selvage.conf)
+configure_file(packaging/systemd/selvage.tmpfiles.in ${CMAKE_BINARY_DIR}/systemd/selvage.tmpfiles @ONLY)
+set(SELVAGE_TMPFILES_DIR lib/tmpfiles.d CACHE STRING "Where folders are declared, below the prefix")
+install(FILES ${CMAKE_BINARY_DIR}/systemd/selvage.tmpfiles DESTINATION ${SELVAGE_TMPFILES_DIR} RENAME selvage.conf)

@@ -1,0 +1,169 @@
+"""Operating a running node: reload, connectors, log levels, the service manager.
+
+    caller (EasyTier, TUN) ---net--- selvage (none, as nobody) ---beyond--- server
+"""
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from easytier import EasyTierNode
+from selvage import PASSWORD, PASSWORD_HASH
+from telnet import Telnet
+from toml_text import toml_text
+from tools import web_server
+from waiting import wait_until
+
+SLOW_BYTES = 64 * 1024 * 1024
+
+
+def services():
+    return {
+        "proxy": {"enabled": True, "allow": ["caller"]},
+        "shell": {"enabled": True, "allow": ["caller"], "users": {"ops": PASSWORD_HASH}, "shell": "/bin/sh"},
+    }
+
+
+class Operated:
+    """The drawing above, joined and ready."""
+
+    def __init__(self, world, selvage_node):
+        caller, middle, server = world.host("caller"), world.host("selvage"), world.host("server")
+        world.segment("net", "10.201.1.0/24", caller, middle)
+        world.segment("beyond", "10.202.1.0/24", middle, server)
+        self.server_host, self.server = server, server.address("beyond")
+        self.node = selvage_node(middle, "10.144.1.2", tun=False, services=services(),
+                                 listen=["tcp://0.0.0.0:11010"])
+        self.caller = EasyTierNode(caller, "10.144.1.1", peers=[f"tcp://{middle.address()}:11010"])
+        self.caller.wait_for_route("selvage")
+        self.node.wait_for_route("caller")
+
+    def write(self, text=None):
+        file = self.node.directory / "selvage.toml"
+        file.write_text(toml_text(self.node.config) if text is None else text)
+
+    def reload(self, **options):
+        return self.node.run_cli("--json", "reload", **options)
+
+
+@pytest.fixture
+def operated(world, selvage_node):
+    return Operated(world, selvage_node)
+
+
+def test_a_reload_keeps_a_running_transfer_and_a_telnet_session(operated):
+    web_server(operated.server_host, operated.server)
+    file = operated.caller.host.world.directory / "slow"
+    curl = operated.caller.host.spawn(
+        "curl", "curl", "-sS", "--max-time", "60", "--limit-rate", "16M", "--socks5",
+        f"{operated.node.ip}:1080", "-o", file, f"http://{operated.server}:8000/bytes/{SLOW_BYTES}")
+    wait_until(lambda: file.exists() and file.stat().st_size > 0, 20, "the transfer has begun")
+    with Telnet(operated.caller.host, operated.node.ip) as telnet:
+        telnet.log_in("ops", PASSWORD)
+        telnet.expect(r"[$#] ")
+        config = operated.node.config
+        config["service"]["proxy"]["allow"] = ["any-member"]
+        config["service"]["shell"]["max_sessions"] = 4
+        config["hostname"] = "renamed"
+        config["listeners"].append("udp://0.0.0.0:11010")
+        config["flags"]["mtu"] = 1300
+        operated.write()
+        report = json.loads(operated.reload().stdout)
+        assert report == {
+            "applied": ["hostname", "listeners", "service.proxy.allow", "service.shell.max_sessions"],
+            "needs_restart": ["flags.mtu"], "failures": []}
+        telnet.command("echo still-$((40 + 2))")
+        telnet.expect(r"still-42\r")
+        operated.caller.wait_for_route("renamed")
+        assert curl.popen.wait(60) == 0
+        assert file.stat().st_size == SLOW_BYTES
+    file.unlink()
+
+
+def test_a_caller_who_may_no_longer_is_out_within_five_seconds(operated):
+    with Telnet(operated.caller.host, operated.node.ip) as telnet:
+        telnet.log_in("ops", PASSWORD)
+        telnet.expect(r"[$#] ")
+        operated.node.config["service"]["shell"]["allow"] = ["somebody-else"]
+        operated.write()
+        os.kill(selvaged_pid(operated.node), signal.SIGHUP)
+        telnet.expect_end(5)
+    wait_until(lambda: not operated.node.sessions(), 5, "the session is gone")
+
+
+def selvaged_pid(node):
+    """The daemon itself: `ip netns exec` and `setpriv` become it."""
+    return node.process.popen.pid
+
+
+def test_a_wrong_file_changes_nothing_and_is_told_by_line_and_key(operated):
+    before = operated.node.cli("services")
+    operated.node.config["hostname"] = "other"
+    operated.node.config["service"]["echo"] = {"enabled": True, "port": 70000}
+    operated.write()
+    done = operated.reload(check=False)
+    assert done.returncode == 1
+    assert "selvage.toml:" in done.stderr and "service.echo.port" in done.stderr
+    assert operated.node.cli("services") == before
+    assert operated.node.cli("status")["hostname"] == "selvage"
+
+
+def test_a_connector_added_while_running_joins_a_real_node(world, selvage_node):
+    a, b = world.host("caller"), world.host("selvage")
+    world.segment("net", "10.201.1.0/24", a, b)
+    easytier = EasyTierNode(a, "10.144.1.1", listen=["tcp://0.0.0.0:11010"])
+    node = selvage_node(b, "10.144.1.2", tun=False)
+    assert node.cli("connectors") == []
+    url = f"tcp://{a.address()}:11010"
+    node.run_cli("connectors", "add", url)
+    easytier.wait_for_route("selvage")
+    node.wait_for_route("caller")
+    wait_until(lambda: node.cli("connectors") == [{"url": url, "state": "connected"}], 10, "it is listed")
+    [conn] = node.cli("peers", "-v")
+    assert conn["tunnel"] == "tcp" and conn["is_client"] and conn["cipher"] == "aes-gcm"
+    assert conn["resolved_remote"] == url
+    route = node.cli("routes", "--to", "10.144.1.1")
+    assert route["verdict"] == "member" and route["least_hop"]["hops"] == 1
+    assert node.run_cli("routes", "--to", "192.0.2.1", check=False).returncode == 1
+    node.run_cli("connectors", "remove", url)
+    assert node.cli("connectors") == []
+    assert node.pings(easytier), "the connection that is there stays"
+    assert "no connector" in node.run_cli("connectors", "remove", url, check=False).stderr
+
+
+def test_log_levels_change_while_running(operated):
+    node = operated.node
+    assert node.cli("log-level") == {"level": "info", "names": {}}
+    assert node.cli("log-level", "warn", "connect=debug") == {"level": "warn", "names": {"connect": "debug"}}
+    node.run_cli("connectors", "add", "tcp://127.0.0.1:9")
+    wait_until(lambda: "connect failed again" in node.process.text(), 20, "debug lines of one module")
+    assert "connector added" in node.process.text()
+    assert node.cli("log-level", "connect=default") == {"level": "warn", "names": {}}
+    assert "LEVEL" not in node.run_cli("log-level", "loud", check=False).stdout
+
+
+def test_the_service_manager_hears_of_every_step(world, selvage_node, monkeypatch):
+    host = world.host("selvage")
+    path = world.directory / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        path.chmod(0o777)
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        monkeypatch.setenv("WATCHDOG_USEC", "500000")
+        node = selvage_node(host, "10.144.1.2", tun=False)
+
+        def expect(line):
+            wait_until(lambda: line in manager.recv(4096).decode().split("\n"), 15, f"{line} is told")
+
+        expect("READY=1")
+        expect("WATCHDOG=1")
+        expect("WATCHDOG=1")
+        os.kill(selvaged_pid(node), signal.SIGHUP)
+        expect("RELOADING=1")
+        expect("READY=1")
+        assert node.process.terminate() == 0
+        expect("STOPPING=1")
+        node.start()
