@@ -4,17 +4,20 @@
 """
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from easytier import EasyTierNode
-from selvage import PASSWORD, PASSWORD_HASH
+from selvage import PASSWORD, PASSWORD_HASH, ROOT
 from telnet import Telnet
 from toml_text import toml_text
-from tools import web_server
+from tools import listening, web_server
 from waiting import wait_until
+from world import NOBODY
 
 SLOW_BYTES = 64 * 1024 * 1024
 
@@ -142,6 +145,41 @@ def test_log_levels_change_while_running(operated):
     assert "connector added" in node.process.text()
     assert node.cli("log-level", "connect=default") == {"level": "warn", "names": {}}
     assert "LEVEL" not in node.run_cli("log-level", "loud", check=False).stdout
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_the_unit(world):
+    template = (ROOT / "packaging/systemd/selvaged@.service.in").read_text()
+    unit = world.directory / "selvaged@home.service"
+    unit.write_text(template.replace("@BINDIR@/selvaged", "/bin/true").replace("@SYSCONF@", "/etc"))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "Command 'man " not in line and unit.name in line]
+    assert complaints == []  # but that the manual page is not installed here
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=30", unit],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-500:]
+
+
+def test_prometheus_is_scraped_by_curl(world, selvage_binaries):
+    host = world.host("selvage")
+    daemon = host.spawn("selvaged", selvage_binaries / "selvaged", "--no-tun", "--no-listener", "-m", "scraped",
+                        "--network-name", "meadow", "--metrics-listen", "9100", as_nobody=True,
+                        env={"XDG_RUNTIME_DIR": str(nobodys_folder(world))})
+    wait_until(lambda: listening(host, 9100), 15, "the metrics have their port")
+    page = host.run("curl", "-sS", "--max-time", "10", "http://127.0.0.1:9100/metrics").stdout
+    assert "# TYPE selvage_traffic_rx_bytes_total counter" in page
+    assert 'selvage_traffic_rx_bytes_total{instance="scraped"} 0' in page
+    assert "selvage_loop_longest_turn_seconds" in page
+    assert daemon.terminate() == 0
+    wide = host.run(selvage_binaries / "selvaged", "--metrics-listen", "0.0.0.0:9100", check=False)
+    assert wide.returncode == 2 and "--metrics-for-all" in wide.stderr
+
+
+def nobodys_folder(world):
+    folder = world.directory / "nobody"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    return folder
 
 
 def test_the_service_manager_hears_of_every_step(world, selvage_node, monkeypatch):
