@@ -174,9 +174,7 @@ rt::Task<Result<std::map<std::string, node::ReloadReport>>> Daemon::reload_all()
     }
     manager_->reloading();
     LoadedPtr loaded = co_await rt::run_on_worker(loop_, [command_line = command_line_] {
-        return std::make_unique<Result<config::Loaded>>(
-            config::load(command_line, environment_variable)
-        );
+        return std::make_unique<Result<config::Loaded>>(config::load(command_line, variable));
     });
     reloading_ = false;
     manager_->ready();

@@ -1,4 +1,4 @@
-// Environment variables for the commands that read configuration files.
+// Environment variables, for what reads configuration files.
 #pragma once
 
 #include <cstdlib>
@@ -8,7 +8,8 @@
 namespace selvage::app {
 
 inline std::optional<std::string> variable(const std::string& name) {
-    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
+    const char* value =
+        std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing sets any
     if (value == nullptr) return std::nullopt;
     return std::string(value);
 }

@@ -22,7 +22,7 @@ int fail(const Error& error, int status) {
 }
 
 int run_program(const std::vector<std::string>& arguments) {
-    auto parsed = config::parse_command_line(arguments, app::environment_variable);
+    auto parsed = config::parse_command_line(arguments, app::variable);
     if (!parsed) return fail(parsed.error(), kExitUsage);
     const config::CommandLine& command_line = *parsed;
     if (command_line.action == config::Action::show_help ||
@@ -30,7 +30,7 @@ int run_program(const std::vector<std::string>& arguments) {
         std::fputs(command_line.text.c_str(), stdout);
         return 0;
     }
-    auto loaded = config::load(command_line, app::environment_variable);
+    auto loaded = config::load(command_line, app::variable);
     if (!loaded) return fail(loaded.error(), kExitFailure);
     for (const std::string& warning : loaded->warnings) {
         std::fprintf(stderr, "selvaged: %s\n", warning.c_str());

@@ -1,4 +1,5 @@
 // selvage reload: the configuration is read again and applied, as by SIGHUP.
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -15,11 +16,14 @@ nlohmann::json json_of(const control::ReloadResponse& done) {
         {"applied", nlohmann::json::array()},
         {"needs_restart", nlohmann::json::array()},
         {"failures", nlohmann::json::array()},
+        {"errors", nlohmann::json::array()},
     };
     for (const control::KeyChange& change : done.changes())
         out[change.needs_restart() ? "needs_restart" : "applied"].push_back(change.key());
     for (const std::string& failure : done.failures())
         out["failures"].push_back(failure);
+    for (const std::string& error : done.errors())
+        out["errors"].push_back(error);
     return out;
 }
 
@@ -42,8 +46,16 @@ public:
             "SelvageControlRpc", 1, control::ReloadRequest{}
         );
         if (!done) co_return done.error();
-        print(context.json ? json_of(*done).dump(2) + "\n" : text_of(*done));
-        co_return done->failures().empty() ? 0 : 1;
+        for (const std::string& error : done->errors())
+            std::fprintf(stderr, "selvage: %s\n", error.c_str());
+        if (context.json) {
+            print(json_of(*done).dump(2) + "\n");
+        } else if (done->errors().empty()) {
+            print(text_of(*done));
+        } else {
+            std::fprintf(stderr, "selvage: nothing has changed\n");
+        }
+        co_return done->failures().empty() && done->errors().empty() ? 0 : 1;
     }
 };
 

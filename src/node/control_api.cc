@@ -14,6 +14,8 @@ namespace control = ::selvage::control;
 namespace config_api = ::api::config;
 
 constexpr std::size_t kLogNameMax = 64;
+// Who made more mistakes than this sees the rest at the next attempt.
+constexpr int kErrorLinesMax = 100;
 
 std::uint64_t micros(Duration duration) {
     return static_cast<std::uint64_t>(
@@ -49,6 +51,16 @@ void fill_rule(std::string_view name, LogLevel level, control::SetLogLevelsRespo
     control::LogRule& row = *out.add_rules();
     row.set_name(std::string(name));
     row.set_level(std::string(log_level_name(level)));
+}
+
+// A line for each mistake of the files.
+void fill_errors(std::string_view text, control::ReloadResponse& out) {
+    while (!text.empty() && out.errors_size() < kErrorLinesMax) {
+        const auto end = text.find('\n');
+        out.add_errors(printable(text.substr(0, end), 1000));
+        if (end == std::string_view::npos) break;
+        text.remove_prefix(end + 1);
+    }
 }
 
 // Everything but connectors: files decide the rest, and a reload applies it.
@@ -93,8 +105,12 @@ rt::Task<Result<Bytes>> ControlApi::call(rpc::Caller, std::uint32_t method, Byte
 
 rt::Task<Result<Bytes>> ControlApi::reload() {
     auto report = co_await instance_.reload();
-    if (!report) co_return report.error();
     control::ReloadResponse out;
+    if (!report) {
+        // An answer and not an error: an error's text is one short line.
+        fill_errors(report.error().message(), out);
+        co_return rpc::to_wire(out);
+    }
     for (const config::KeyChange& change : report->changes) {
         control::KeyChange& row = *out.add_changes();
         row.set_key(printable(change.key));

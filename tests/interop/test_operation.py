@@ -76,7 +76,7 @@ def test_a_reload_keeps_a_running_transfer_and_a_telnet_session(operated):
         report = json.loads(operated.reload().stdout)
         assert report == {
             "applied": ["hostname", "listeners", "service.proxy.allow", "service.shell.max_sessions"],
-            "needs_restart": ["flags.mtu"], "failures": []}
+            "needs_restart": ["flags.mtu"], "failures": [], "errors": []}
         telnet.command("echo still-$((40 + 2))")
         telnet.expect(r"still-42\r")
         operated.caller.wait_for_route("renamed")
