@@ -23,7 +23,7 @@ public:
     rt::Task<Result<int>> run(CommandContext& context) override {
         nlohmann::json problems = nlohmann::json::array();
         for (const std::string& file : files_) {
-            auto options = config::load_file(file, environment_variable);
+            auto options = config::load_file(file, variable);
             if (!options) {
                 problems.push_back(options.error().message());
                 continue;
