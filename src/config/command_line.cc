@@ -120,7 +120,7 @@ constexpr Flag kFlags[] = {
      "flags.enable_relay_foreign_network_quic", ""},
 
     {"vpn-portal", 0, Effect::refused, "there is no WireGuard portal", ""},
-    {"port-forward", 0, Effect::refused, "there are no port forwards", ""},
+    {"port-forward", 0, Effect::refused, "write it as [[port_forward]] in the file", ""},
     {"local-private-key", 0, Effect::refused, "there is no secure mode", ""},
     {"local-public-key", 0, Effect::refused, "there is no secure mode", ""},
     {"credential", 0, Effect::refused, "there are no credentials", ""},
