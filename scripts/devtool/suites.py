@@ -3,6 +3,7 @@
 Every suite answers with Counts; `./dev check` prints their sum as its last line. Unit tests are
 counted one by one from the JSON that GoogleTest writes, end-to-end tests from pytest's JUnit XML.
 """
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -171,17 +172,31 @@ def e2e(pytest_arguments=(), bin_dir=None):
         return Counts(skipped=1)
     python = interop_environment()
     step("end to end (network namespaces, real EasyTier peers)")
-    report = BUILD / "interop.xml"
-    report.parent.mkdir(exist_ok=True)
+    # Most of a test's time is waiting, and each has namespaces of its own: files run side by side.
+    files = [] if pytest_arguments else sorted((ROOT / "tests" / "interop").glob("test_*.py"))
+    environment = {"SELVAGE_BIN_DIR": str(bin_dir)} if bin_dir else None
+    if files:
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            results = list(pool.map(lambda path: e2e_run(python, path.stem, [path], environment, quiet=True), files))
+        counts = sum(results, Counts())
+    else:
+        counts = e2e_run(python, "interop", ["tests/interop", *pytest_arguments], environment, quiet=False)
+    print(f"   end to end: {counts} in {watch}", flush=True)
+    return counts
+
+
+def e2e_run(python, name, arguments, environment, quiet):
+    """One run of pytest; a quiet one shows its output when it has ended."""
+    report = BUILD / "interop" / f"{name}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    done = run(
-        [python, "-B", "-m", "pytest", "-p", "no:cacheprovider", "tests/interop", f"--junitxml={report}",
-         *pytest_arguments],
-        env={"SELVAGE_BIN_DIR": str(bin_dir)} if bin_dir else None, check=False)
+    done = run([python, "-B", "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments],
+               env=environment, check=False, quiet=quiet)
     counts = junit_counts(report)
     if done.returncode != 0 and counts.failed == 0:
         counts.failed = 1
-    print(f"   end to end: {counts} in {watch}", flush=True)
+    if quiet:
+        print(done.stdout if counts.failed else f"   {name}: {counts}", flush=True)
     return counts
 
 
