@@ -62,6 +62,7 @@ void Daemon::on_signal() {
 
 std::string Daemon::metrics_text() {
     std::vector<node::InstanceSamples> instances;
+    instances.reserve(nodes_.size());
     for (const auto& [name, node] : nodes_)
         instances.push_back({name, node::collect_counters(*node)});
     const std::chrono::duration<double> longest = loop_.longest_turn();
