@@ -174,11 +174,19 @@ rt::Task<Result<std::map<std::string, node::ReloadReport>>> Daemon::reload_all()
         co_return Error(Errc::exists, "another reload is under way; try again");
     }
     manager_->reloading();
+    // Also when the client that asked goes away and its call is cancelled while the files are read.
+    struct Ended {
+        Daemon& daemon;
+        ~Ended() {
+            daemon.reloading_ = false;
+            if (!daemon.stopping_) daemon.manager_->ready();
+        }
+    };
+    std::optional<Ended> reading(std::in_place, *this);
     LoadedPtr loaded = co_await rt::run_on_worker(loop_, [command_line = command_line_] {
         return std::make_unique<Result<config::Loaded>>(config::load(command_line, variable));
     });
-    reloading_ = false;
-    manager_->ready();
+    reading.reset();
     if (!*loaded) co_return std::move(*loaded).error();
     for (const std::string& warning : (*loaded)->warnings)
         log_.warn("configuration", "text=\"{}\"", warning);
