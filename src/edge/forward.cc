@@ -285,9 +285,11 @@ rt::Task<> Forwards::receive_loop(Running& forward) {
         if (!got) co_return;
         DatagramSocket* const far = co_await flow_of(forward, got->from);
         if (far == nullptr) continue;
-        Running::Flow& flow = forward.flows.at(got->from);
-        flow.last_active = parts_.runtime.now();
-        static_cast<void>(co_await far->send(flow.target, ByteView(buffer).first(got->size)));
+        const auto flow = forward.flows.find(got->from);
+        if (flow == forward.flows.end()) continue;  // its socket failed at once
+        flow->second.last_active = parts_.runtime.now();
+        const Endpoint target = flow->second.target;
+        static_cast<void>(co_await far->send(target, ByteView(buffer).first(got->size)));
     }
 }
 
