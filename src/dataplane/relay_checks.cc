@@ -15,10 +15,6 @@ namespace {
 // Stock nodes read this much of a KcpSource before they look at its length.
 constexpr std::size_t kKcpWrapperBytes = 14;
 
-}  // namespace
-
-namespace {
-
 bool is_data(PacketType type) {
     switch (type) {
         case PacketType::data:
