@@ -17,7 +17,7 @@ def hosts(world):
 def expect_joined(easytier, node):
     easytier.wait_for_route("selvage")
     node.wait_for_route("caller")
-    assert easytier.host.pings(node.ip, count=3)
+    easytier.host.reaches(node.ip, count=3)
     tunnel = node.cli("peers")[0]["conns"][0]
     assert "[fd77::" in tunnel["remote"] + tunnel["local"]
 

@@ -65,8 +65,8 @@ def test_easytier_lists_us_and_pings_go_both_ways(world, underlay, mode, selvage
     route = walk.caller.route_to("selvage")
     assert route["ipv4_addr"]["address"]["addr"] == 0x0A900102
     assert route["cost"] == 1
-    assert walk.caller.host.pings(walk.node.ip, count=3)
-    assert walk.node.pings(walk.caller)
+    walk.caller.host.reaches(walk.node.ip, count=3)
+    wait_until(lambda: walk.node.pings(walk.caller), 20, "the node reaches its caller")
 
 
 def test_curl_fetches_a_page_through_the_proxy(walk):

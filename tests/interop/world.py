@@ -137,6 +137,10 @@ class Host:
         done = self.run("ping", "-n", "-c", count, "-i", "0.2", "-W", "1", address, check=False)
         return done.returncode == 0
 
+    def reaches(self, address, count=1):
+        """Waits until `count` pings in a row are answered: a change of the mesh takes a moment to be known."""
+        return wait_until(lambda: self.pings(address, count), 20, f"{self.name} reaches {address}")
+
 
 class World:
     """Everything that one test builds; close() removes it, whatever happened."""
