@@ -65,10 +65,39 @@ void Forwarder::attach(StackPort& stack, NicPort& nic, ControlSink& control) {
 
 // ---- From neighbours -----------------------------------------------------------------------
 
+namespace {
+
+Arrival arrival_of(const PacketBuf& packet) {
+    Arrival out{
+        .neighbour = packet.meta().from_peer, .bytes = static_cast<std::uint32_t>(packet.size())
+    };
+    if (const auto* header = packet.header<PeerHeader>()) out.header = *header;
+    return out;
+}
+
+}  // namespace
+
+void Forwarder::note_drop(
+    DropReason reason, const Arrival& arrival, const PacketBuf& packet, TimePoint now
+) {
+    drops_.add(reason);
+    DropSample sample{.reason = reason, .at = now, .arrival = arrival};
+    if (packet && !arrival.header) {
+        sample.ip = packet.meta().ip;
+    } else if (packet && is_about_content(reason)) {
+        // Its peer header is gone by then.
+        if (auto ip = packet::parse_ip(packet.bytes())) sample.ip = *ip;
+    }
+    drop_log_.add(sample);
+}
+
 void Forwarder::from_peers(PacketBatch&& batch) {
     Outbox out(batch.now());
     for (PacketBuf& packet : batch) {
-        if (const auto drop = on_peer_packet(packet, out)) drops_.add(*drop);
+        const Arrival arrival = arrival_of(packet);
+        if (const auto drop = on_peer_packet(packet, out)) {
+            note_drop(*drop, arrival, packet, out.now);
+        }
     }
     flush(out);
 }
@@ -147,7 +176,7 @@ std::optional<DropReason> Forwarder::deliver_data(PacketBuf& packet, Outbox& out
     ++traffic_.rx_packets;
     traffic_.rx_bytes += packet.size();
     packet.meta().from_peer = header.from();
-    packet.meta().ip = std::move(*ip);
+    packet.meta().ip = *ip;
     PacketBatch& to = to_nic ? out.nic : out.stack;
     to.push(std::move(packet));
     return std::nullopt;
@@ -257,7 +286,10 @@ Forwarder::Side Forwarder::classify_icmp(const IpMeta& ip, ByteView bytes) {
 void Forwarder::from_nic(PacketBatch&& batch) {
     Outbox out(batch.now());
     for (PacketBuf& packet : batch) {
-        if (const auto drop = on_local_packet(packet, Side::nic, out)) drops_.add(*drop);
+        const Arrival arrival{.bytes = static_cast<std::uint32_t>(packet.size())};
+        if (const auto drop = on_local_packet(packet, Side::nic, out)) {
+            note_drop(*drop, arrival, packet, out.now);
+        }
     }
     flush(out);
 }
@@ -265,7 +297,10 @@ void Forwarder::from_nic(PacketBatch&& batch) {
 void Forwarder::from_stack(PacketBatch&& batch) {
     Outbox out(batch.now());
     for (PacketBuf& packet : batch) {
-        if (const auto drop = on_local_packet(packet, Side::stack, out)) drops_.add(*drop);
+        const Arrival arrival{.bytes = static_cast<std::uint32_t>(packet.size())};
+        if (const auto drop = on_local_packet(packet, Side::stack, out)) {
+            note_drop(*drop, arrival, packet, out.now);
+        }
     }
     flush(out);
 }
@@ -275,7 +310,7 @@ std::optional<DropReason> Forwarder::on_local_packet(PacketBuf& packet, Side sid
     if (!ip || ip->total_length != packet.size()) return DropReason::not_ip;
     // The kernel sends router solicitations and the like into every device that it has.
     if (!is_ours(ip->source)) return DropReason::unannounced_source;
-    packet.meta().ip = std::move(*ip);
+    packet.meta().ip = *ip;
     const IpMeta& meta = *packet.meta().ip;
     if (is_ours(meta.destination)) {
         if (side == Side::nic) return DropReason::to_self;

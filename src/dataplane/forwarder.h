@@ -22,6 +22,7 @@
 
 #include "dataplane/acl.h"
 #include "dataplane/claim_table.h"
+#include "dataplane/drop_log.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/options.h"
 #include "dataplane/payload_codec.h"
@@ -79,6 +80,7 @@ public:
     const FlowTable& flows() const { return flows_; }
     const Acl& acl() const { return acl_; }
     const DropCounters& drops() const { return drops_; }
+    const DropLog& drop_log() const { return drop_log_; }
     const TrafficCounters& traffic() const { return traffic_; }
     // Whether a connection of the host itself uses this port of our address, as far as it concerns
     // us (see note_local_flow).
@@ -93,6 +95,10 @@ private:
     struct Outbox;
     enum class Side : std::uint8_t { stack, nic };
 
+    // Counts a drop and keeps what it was about.
+    void note_drop(
+        DropReason reason, const Arrival& arrival, const packet::PacketBuf& packet, TimePoint now
+    );
     std::optional<DropReason> on_peer_packet(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> relay(packet::PacketBuf& packet, Outbox& out);
     std::optional<DropReason> deliver(packet::PacketBuf& packet, Outbox& out);
@@ -143,6 +149,7 @@ private:
     ClaimTable claims_;
     FlowTable flows_;
     DropCounters drops_;
+    DropLog drop_log_;
     TrafficCounters traffic_;
 };
 

@@ -354,5 +354,46 @@ TEST(Forwarder, AnswersToOurCallsPassADenyingInboundChain) {
     EXPECT_EQ(world.take_log(), "");
 }
 
+TEST(Forwarder, KeepsTheHeadersOfWhatItDropped) {
+    World world;
+    world.arrive(
+        ip_packet(world.pool, {kFarIp, 7}, {kOurIp, 80}, IpProtocol::tcp, flag::kSyn), kNear, kUs
+    );
+    world.send_from_nic(
+        ip_packet(world.pool, {kOurIp, 5}, {IpAddress::v4(10, 0, 0, 200), 6}, IpProtocol::udp)
+    );
+    world.arrive(
+        ip_packet(world.pool, {kFarIp, 7}, {kOurIp, 80}, IpProtocol::tcp), kFar, kNear,
+        PacketType::data, 200
+    );
+    const auto samples = world.forwarder.drop_log().samples();
+    ASSERT_EQ(samples.size(), 3U);
+    EXPECT_EQ(samples[0].reason, DropReason::hop_limit) << "in the order of the table";
+    EXPECT_FALSE(samples[0].ip) << "what is for others is not read";
+    EXPECT_EQ(samples[0].arrival.header->to_peer, kNear.raw());
+    EXPECT_EQ(samples[1].reason, DropReason::bad_source);
+    EXPECT_EQ(samples[1].arrival.header->from_peer, kNear.raw());
+    EXPECT_EQ(samples[1].ip->source, kFarIp);
+    EXPECT_EQ(samples[1].ip->destination_port, 80);
+    EXPECT_EQ(samples[2].reason, DropReason::no_route);
+    EXPECT_FALSE(samples[2].arrival.header);
+    EXPECT_EQ(samples[2].ip->destination, IpAddress::v4(10, 0, 0, 200));
+}
+
+TEST(DropLog, AFloodOfOneReasonHidesNoOther) {
+    DropLog log;
+    log.add({.reason = DropReason::bad_seal, .at = TimePoint{}, .arrival = {}, .ip = {}});
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        log.add(
+            {.reason = DropReason::no_route, .at = TimePoint{}, .arrival = {.bytes = i}, .ip = {}}
+        );
+    }
+    const auto samples = log.samples();
+    ASSERT_EQ(samples.size(), 1 + DropLog::kSamples);
+    EXPECT_EQ(samples.front().reason, DropReason::bad_seal);
+    EXPECT_EQ(samples[1].arrival.bytes, 1000 - DropLog::kSamples) << "the oldest first";
+    EXPECT_EQ(samples.back().arrival.bytes, 999U);
+}
+
 }  // namespace
 }  // namespace selvage::dataplane

@@ -45,6 +45,20 @@ const DropReasonInfo& describe(DropReason reason) {
     return kTable[static_cast<std::size_t>(reason)];
 }
 
+bool is_about_content(DropReason reason) {
+    switch (reason) {
+        case DropReason::bad_source:
+        case DropReason::acl_denied:
+        case DropReason::acl_rate_limit:
+        case DropReason::no_receiver:
+        case DropReason::flow_peer_mismatch:
+        case DropReason::flow_limit:
+            return true;
+        default:
+            return false;
+    }
+}
+
 std::uint64_t DropCounters::total() const {
     return std::accumulate(counts_.begin(), counts_.end(), std::uint64_t{0});
 }

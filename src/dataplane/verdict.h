@@ -42,6 +42,9 @@ struct DropReasonInfo {
 };
 const DropReasonInfo& describe(DropReason reason);
 
+// Whether the reason is found in a packet from the mesh after it was opened.
+bool is_about_content(DropReason reason);
+
 class DropCounters {
 public:
     void add(DropReason reason, std::uint64_t packets = 1) { at(reason) += packets; }

@@ -219,6 +219,38 @@ TEST_F(ManagementTest, TheAclIsToldToToolsOfBothKinds) {
     EXPECT_EQ(list->chains(0).rules(0).packets(), 2U);
 }
 
+TEST_F(ManagementTest, DroppedPacketsAreToldAsFarAsTheyWereClear) {
+    dataplane::DropSample sealed{
+        .reason = dataplane::DropReason::bad_seal,
+        .at = runtime_.now() - 5s,
+        .arrival = {.neighbour = PeerId{8}, .header = packet::PeerHeader{}, .bytes = 99},
+        .ip = std::nullopt
+    };
+    sealed.arrival.header->from_peer = 7;
+    dataplane::DropSample own{
+        .reason = dataplane::DropReason::no_route,
+        .at = runtime_.now(),
+        .arrival = {},
+        .ip = packet::IpMeta{}
+    };
+    own.ip->source = IpAddress::v4(10, 144, 1, 1);
+    own.ip->destination = IpAddress::v4(10, 144, 1, 9);
+    own.ip->has_ports = true;
+    own.ip->destination_port = 80;
+    instance_.drops = {sealed, own};
+    const auto list = ask<own::ListDropsResponse>("SelvageWatchRpc", 2, own::ListDropsRequest{});
+    ASSERT_TRUE(list);
+    ASSERT_EQ(list->samples_size(), 2);
+    EXPECT_EQ(list->samples(0).reason(), "bad_seal");
+    EXPECT_EQ(list->samples(0).milliseconds_ago(), 5000U);
+    EXPECT_EQ(list->samples(0).neighbour(), 8U);
+    EXPECT_EQ(list->samples(0).from_peer(), 7U);
+    EXPECT_EQ(list->samples(0).bytes(), 99U);
+    EXPECT_EQ(list->samples(0).source(), "");
+    EXPECT_EQ(list->samples(1).neighbour(), 0U);
+    EXPECT_EQ(list->samples(1).destination(), "10.144.1.9:80");
+}
+
 TEST_F(ManagementTest, StatusServicesAndSessionsAreTold) {
     const auto status = ask<own::StatusResponse>("SelvageRpc", 1, own::StatusRequest{});
     ASSERT_TRUE(status);

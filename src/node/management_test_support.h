@@ -187,9 +187,11 @@ public:
     LogLevels levels{LogLevel::info};
     const dataplane::Acl& acl() const override { return rules; }
     TimePoint now() const override { return runtime_.now(); }
+    std::vector<dataplane::DropSample> drop_samples() const override { return drops; }
 
     edge::ClientPtr reached;
     dataplane::Acl rules{SipKey{1, 2}};
+    std::vector<dataplane::DropSample> drops;
 
 private:
     rt::VirtualRuntime& runtime_;

@@ -25,6 +25,9 @@ public:
     bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
     const dataplane::Acl& acl() const override { return node_.forwarder().acl(); }
     TimePoint now() const override { return runtime_.now(); }
+    std::vector<dataplane::DropSample> drop_samples() const override {
+        return node_.forwarder().drop_log().samples();
+    }
     std::vector<CounterSample> counters() const override { return collect_counters(node_); }
     rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) override;
     rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override {

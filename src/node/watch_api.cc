@@ -1,4 +1,4 @@
-// The calls behind `selvage acl`, drops and capture.
+// The calls behind `selvage acl` and drops.
 #include "node/watch_api.h"
 
 #include "base/log.h"
@@ -13,6 +13,8 @@ rt::Task<Result<Bytes>> WatchApi::call(rpc::Caller, std::uint32_t method, Bytes)
     switch (method) {
         case 1:
             co_return list_acl();
+        case 2:
+            co_return list_drops();
         default:
             co_return Errc::unsupported;
     }
@@ -33,6 +35,36 @@ Bytes WatchApi::list_acl() const {
         member.set_hostname(printable(node.host_name));
         for (const std::string& name : names)
             member.add_groups(printable(name, 256));
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes WatchApi::list_drops() const {
+    const auto side = [](const packet::IpMeta& ip, const IpAddress& address, std::uint16_t port) {
+        return ip.has_ports ? Endpoint{address, port}.to_string() : address.to_string();
+    };
+    api::ListDropsResponse out;
+    for (const dataplane::DropSample& sample : instance_.drop_samples()) {
+        api::DropSample& row = *out.add_samples();
+        row.set_reason(std::string(dataplane::describe(sample.reason).name));
+        row.set_milliseconds_ago(static_cast<std::uint64_t>(std::max<std::int64_t>(
+            0, std::chrono::duration_cast<std::chrono::milliseconds>(instance_.now() - sample.at)
+                   .count()
+        )));
+        row.set_neighbour(sample.arrival.neighbour.raw());
+        if (const auto& header = sample.arrival.header) {
+            row.set_from_peer(header->from_peer);
+            row.set_to_peer(header->to_peer);
+            row.set_type(header->type);
+        }
+        if (sample.ip) {
+            row.set_source(side(*sample.ip, sample.ip->source, sample.ip->source_port));
+            row.set_destination(
+                side(*sample.ip, sample.ip->destination, sample.ip->destination_port)
+            );
+            row.set_protocol(sample.ip->protocol);
+        }
+        row.set_bytes(sample.arrival.bytes);
     }
     return rpc::to_wire(out);
 }

@@ -16,6 +16,7 @@ public:
 
 private:
     Bytes list_acl() const;
+    Bytes list_drops() const;
 
     InstanceView& instance_;
 };
