@@ -47,7 +47,9 @@ namespace selvage::netstack {
     X(tcp_accepted, "connections that a listener has accepted")                           \
     X(tcp_connected, "connections that we have opened")                                   \
     X(tcp_timed_out, "connections given up")                                              \
-    X(tcp_half_open_full, "SYNs dropped: the listener's half-open limit")                 \
+    X(tcp_half_open_full, "SYNs not remembered: the listener's half-open limit")          \
+    X(tcp_cookies_out, "SYNs answered with a cookie")                                     \
+    X(tcp_cookies_accepted, "connections made from a cookie that came back")              \
     X(tcp_accept_queue_full, "handshakes held: the listener's accept queue was full")     \
     X(tcp_table_full, "SYNs and dials refused: the limit of connections")                 \
     X(tcp_per_remote_full, "SYNs and dials refused: the limit of one remote address")     \

@@ -35,8 +35,10 @@ struct TcpSocketOptions {
 
 struct TcpListenOptions {
     TcpSocketOptions socket{.keep_alive = {.enabled = true}};
-    // Full: further SYNs are not answered, and a caller repeats his after a second.
+    // Full: further SYNs are answered with a cookie and forgotten, so that a caller gets through a
+    // flood; without cookies they are not answered, and a caller repeats his after a second.
     std::size_t half_open_limit = 128;
+    bool syn_cookies = true;
     // Full: the last ACK of the handshake is ignored, and the caller repeats it with its data.
     std::size_t accept_queue_limit = 64;
 };

@@ -11,7 +11,6 @@ namespace {
 constexpr std::size_t kAheadRangesMax = 128;
 // A peer that asks for less would make us send mostly headers.
 constexpr std::uint32_t kMssMin = 64;
-constexpr std::uint32_t kMssDefault = 536;  // RFC 9293, section 3.7.1
 constexpr std::uint8_t kWindowScaleMax = 14;
 
 std::uint8_t scale_for(std::uint32_t buffer) {
@@ -90,6 +89,23 @@ void TcpConnection::accept_syn(const TcpSegment& syn, TimePoint now) {
     window_seq_ = syn.seq;
     last_heard_ = now;
     syn_due_ = true;
+}
+
+void TcpConnection::accept_answered_syn(const TcpSegment& syn, TimePoint now) {
+    accept_syn(syn, now);
+    syn_due_ = false;
+    nxt_ = iss_ + 1;
+    last_ack_sent_ = rcv_nxt_;
+    offer_first_window();
+    syn_tries_ = 2;  // when it was sent is not known, so it measures no round trip
+    send_timer_at_ = now + rtt_.timeout(0);
+}
+
+// The window of a SYN is never scaled (RFC 7323, section 2.2).
+std::uint16_t TcpConnection::offer_first_window() {
+    const std::uint32_t window = std::min(receive_limit_, std::uint32_t{0xffff});
+    if (state_ == TcpState::syn_received) rcv_edge_ = later(rcv_edge_, rcv_nxt_ + window);
+    return static_cast<std::uint16_t>(window);
 }
 
 void TcpConnection::become_established(TimePoint now) {
@@ -256,11 +272,6 @@ bool TcpConnection::may_be_reused_by(const TcpSegment& syn) const {
         if (static_cast<std::int32_t>(value - timestamp_recent_) > 0) return true;
     }
     return syn.seq.after(rcv_nxt_);
-}
-
-std::uint32_t TcpConnection::timestamp_now(TimePoint now) const {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
-    return static_cast<std::uint32_t>(ms.count()) + timestamp_offset_;
 }
 
 TcpInfo TcpConnection::info() const {

@@ -62,6 +62,14 @@ public:
     static constexpr TimePoint kNever = TimePoint::max();
     // Segments sent in one go before other connections have their turn.
     static constexpr int kEmitBudget = 64;
+    static constexpr std::uint16_t kMssDefault = 536;  // RFC 9293, section 3.7.1
+
+    // What timestamps count, before the offset of the flow.
+    static std::uint32_t timestamp_clock(TimePoint now) {
+        const auto ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
+        return static_cast<std::uint32_t>(ms.count());
+    }
 
     // `timestamp_offset` is random per flow, so that timestamps do not tell our uptime.
     TcpConnection(
@@ -71,6 +79,9 @@ public:
 
     void connect();
     void accept_syn(const TcpSegment& syn, TimePoint now);
+    // The same for a SYN that was answered with this connection's number before anything was
+    // remembered of it; the window in it is the one that the peer has now.
+    void accept_answered_syn(const TcpSegment& syn, TimePoint now);
 
     // What the caller of on_segment() has to do.
     enum class Reply : std::uint8_t { none, reset };
@@ -161,7 +172,10 @@ private:
     std::uint32_t path_mss() const;  // what the path to the peer carries
     // Payload bytes of a full segment without SACK blocks.
     std::uint32_t full_segment() const { return mss_ - (timestamps_on_ ? 12U : 0U); }
-    std::uint32_t timestamp_now(TimePoint now) const;
+    std::uint32_t timestamp_now(TimePoint now) const {
+        return timestamp_clock(now) + timestamp_offset_;
+    }
+    std::uint16_t offer_first_window();
     std::uint32_t send_limit() const;
     void post(SocketEvents events) { events_ = static_cast<SocketEvents>(events_ | events); }
 

@@ -70,9 +70,7 @@ TcpConnection::Emit TcpConnection::emit_syn(IpOutput& out, TimePoint now) {
         fields.ack = rcv_nxt_;
         last_ack_sent_ = rcv_nxt_;
     }
-    const std::uint32_t window = std::min(receive_limit_, std::uint32_t{0xffff});
-    fields.window = static_cast<std::uint16_t>(window);
-    if (answer) rcv_edge_ = later(rcv_edge_, rcv_nxt_ + window);
+    fields.window = offer_first_window();
 
     push_tcp_header(packet, flow_, fields);
     out.send(std::move(packet), flow_.local, flow_.remote, packet::IpProtocol::tcp);

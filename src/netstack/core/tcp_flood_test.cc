@@ -1,4 +1,5 @@
-// Many strangers at once: what they cost, and that a stream at work does not notice.
+// Many strangers at once: what they cost, and that neither a stream at work nor a caller who means
+// it notices.
 #include <gtest/gtest.h>
 
 #include "netstack/core/tcp_script_test_support.h"
@@ -43,6 +44,28 @@ TEST(TcpFlood, HalfOpenConnectionsStayWithinTheirLimitAndDisturbNoStream) {  // 
     s.expect_counted(&StackCounters::tcp_half_open_full, 60'000 - kHalfOpen);
     // No half-open connection holds buffer memory; the stream holds one chunk at most.
     EXPECT_LE(s.stack().buffer_bytes(), ChunkPool::kChunkBytes);
+    s.expect_counted(&StackCounters::tcp_cookies_out, 60'000 - kHalfOpen);
+
+    // Somebody who means it gets through, in one round trip, while the flood goes on.
+    constexpr std::uint16_t kCaller = 50'000;
+    for (std::uint32_t n = 60'000; n < 60'200; ++n)
+        s.stack().input(stranger_syn(s, n), s.now());
+    s.poll();
+    s.skip_sent();
+    s.receives_on(kCaller, syn().seq(0).mss(1000));
+    s.sends(syn_ack().seq(0).ack(1));
+    for (std::uint32_t n = 60'200; n < 60'400; ++n)
+        s.stack().input(stranger_syn(s, n), s.now());
+    s.poll();
+    s.skip_sent();
+    s.receives_on(kCaller, ack().seq(1).ack(1));
+    s.expect_accepted(1);
+    s.receives_on(kCaller, data(10).seq(1).ack(1));
+    s.sends(ack().seq(1).ack(11));
+    s.expect_readable(10);
+    s.aborts();
+    s.skip_sent();
+    s.stack().tcp_release(s.id());
 
     // Nobody ever completes them: they are gone after their last repetition.
     for (int i = 0; i < 200 && s.stack().tcp_connection_count() > 1; ++i) {

@@ -9,11 +9,6 @@ namespace selvage::netstack {
 
 using namespace packet::tcp_flag;
 
-namespace {
-// Keeps the uses of one key apart.
-enum class HashPurpose : std::uint8_t { table, sequence, timestamp, port };
-}  // namespace
-
 TcpLayer::TcpLayer(
     const StackOptions& options, const StackSeeds& seeds, StackCounters& counters, IpOutput& output,
     PathMtu& path_mtu, EventQueue& events
@@ -29,34 +24,16 @@ TcpLayer::TcpLayer(
       connections_(options.connections_max),
       listeners_(options.listeners_max),
       flows_(0, FlowHash{seeds.table_key}),
+      cookies_(seeds.sequence_key),
       resets_(options.resets_per_second, options.resets_per_second) {}
 
-namespace {
-
-std::uint64_t hash_flow(SipKey key, const FlowKey& flow, HashPurpose purpose, bool with_port) {
-    std::uint8_t bytes[2 * 16 + 2 * 2 + 1];
-    std::size_t at = 0;
-    const auto put = [&](ByteView piece) {
-        std::memcpy(bytes + at, piece.data(), piece.size());
-        at += piece.size();
-    };
-    put(flow.local.bytes());
-    put(flow.remote.bytes());
-    put(as_bytes_of(be16(with_port ? flow.local_port : std::uint16_t{0})));
-    put(as_bytes_of(be16(flow.remote_port)));
-    bytes[at++] = static_cast<std::uint8_t>(purpose);
-    return siphash24(key, {bytes, at});
-}
-
-}  // namespace
-
 std::size_t TcpLayer::FlowHash::operator()(const FlowKey& flow) const {
-    return hash_flow(key, flow, HashPurpose::table, true);
+    return hash_flow(key, flow, HashPurpose::table);
 }
 
 // RFC 6528: a clock of 4 microseconds plus a keyed hash of the flow.
 SeqNum TcpLayer::initial_sequence(const FlowKey& flow, TimePoint now) const {
-    const std::uint64_t hash = hash_flow(seeds_.sequence_key, flow, HashPurpose::sequence, true);
+    const std::uint64_t hash = hash_flow(seeds_.sequence_key, flow, HashPurpose::sequence);
     const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 4000;
     return SeqNum(static_cast<std::uint32_t>(hash + ticks));
 }
@@ -65,14 +42,12 @@ std::uint64_t TcpLayer::port_offset(const FlowKey& flow) const {
     return hash_flow(seeds_.sequence_key, flow, HashPurpose::port, false);
 }
 
-TcpId TcpLayer::add(
-    const FlowKey& flow, const TcpSocketOptions& options, Owner owner, TimePoint now
-) {
-    const auto offset = static_cast<std::uint32_t>(
-        hash_flow(seeds_.sequence_key, flow, HashPurpose::timestamp, true)
-    );
-    auto made =
-        std::make_unique<Entry>(shared_, flow, options, initial_sequence(flow, now), offset);
+std::uint32_t TcpLayer::timestamp_offset(const FlowKey& flow) const {
+    return static_cast<std::uint32_t>(hash_flow(seeds_.sequence_key, flow, HashPurpose::timestamp));
+}
+
+TcpId TcpLayer::add(const FlowKey& flow, const TcpSocketOptions& options, Owner owner, SeqNum iss) {
+    auto made = std::make_unique<Entry>(shared_, flow, options, iss, timestamp_offset(flow));
     made->owner = owner;
     made->connection.limit_mtu(path_mtu_.find(flow.remote, options_.mtu));
     const TcpId id = connections_.add(std::move(made));
@@ -124,9 +99,11 @@ void TcpLayer::input(
         e.connection.abort(output_, now_);  // says nothing in TIME-WAIT
         settle(id);
     }
-    if (opens && listening != listening_.end()) {
-        on_syn(*listeners_.find(listening->second), listening->second, flow, segment, now);
-        return;
+    if (listening != listening_.end()) {
+        const ListenerId id = listening->second;
+        Listener& listener = *listeners_.find(id);
+        if (opens) return on_syn(listener, id, flow, segment, now);
+        if (take_cookie(listener, id, flow, segment, now)) return;
     }
     ++counters_.tcp_no_connection;
     if (!segment.has(kRst)) send_reset(flow, segment, now);
@@ -162,10 +139,12 @@ void TcpLayer::on_syn(
 ) {
     if (listener.half_open >= listener.options.half_open_limit) {
         ++counters_.tcp_half_open_full;
+        if (listener.options.syn_cookies) answer_with_cookie(listener, flow, syn, now);
         return;
     }
     if (!make_room(flow.remote)) return;
-    const TcpId connection = add(flow, listener.options.socket, Owner::half_open, now);
+    const TcpId connection =
+        add(flow, listener.options.socket, Owner::half_open, initial_sequence(flow, now));
     if (!connection) return;
     Entry& e = *entry(connection);
     e.listener = id;
@@ -175,6 +154,63 @@ void TcpLayer::on_syn(
     e.connection.accept_syn(syn, now);
     touch(connection, e);
     settle(connection);
+}
+
+// A connection that lives for one segment: nothing of it is kept, and it holds no memory of the
+// heap.
+void TcpLayer::answer_with_cookie(
+    Listener& listener, const FlowKey& flow, const TcpSegment& syn, TimePoint now
+) {
+    const auto iss =
+        cookies_.make(flow, syn.seq, syn.options.mss.value_or(TcpConnection::kMssDefault), now);
+    if (!iss) return;
+    TcpSegment asked = syn;
+    const std::uint32_t clock = TcpConnection::timestamp_clock(now);
+    std::uint32_t offset = timestamp_offset(flow);
+    if (options_.timestamps && syn.options.timestamps) {
+        offset += SynCookies::put_options(clock, syn.options) - clock;
+    } else {
+        asked.options.window_scale.reset();
+        asked.options.sack_permitted = false;
+    }
+    TcpConnection answer(shared_, flow, listener.options.socket, *iss, offset);
+    answer.accept_syn(asked, now);
+    if (answer.emit(output_, now) != TcpConnection::Emit::done) return;
+    ++counters_.tcp_cookies_out;
+    listener.cookies_until = now + SynCookies::kLife;
+}
+
+// Whether the segment brought a cookie back. Its first byte is the one after the SYN, so data that
+// comes before the bare ACK, or instead of it, does as well.
+bool TcpLayer::take_cookie(
+    Listener& listener, ListenerId id, const FlowKey& flow, const TcpSegment& segment, TimePoint now
+) {
+    if (now >= listener.cookies_until) return false;
+    if (!segment.has(kAck) || segment.has(kSyn) || segment.has(kRst)) return false;
+    const SeqNum iss = segment.ack - 1;
+    const auto mss = cookies_.check(flow, segment.seq - 1, iss, now);
+    if (!mss) return false;
+    if (listener.queue.size() >= listener.options.accept_queue_limit) {
+        ++counters_.tcp_accept_queue_full;
+        return true;
+    }
+    if (!make_room(flow.remote)) return true;
+    const TcpId connection = add(flow, listener.options.socket, Owner::half_open, iss);
+    if (!connection) return true;
+    ++counters_.tcp_cookies_accepted;
+    TcpSegment syn{.seq = segment.seq - 1, .flags = kSyn, .window = segment.window};
+    syn.options.mss = *mss;
+    if (options_.timestamps && segment.options.timestamps) {
+        syn.options.timestamps = segment.options.timestamps;
+        const std::uint32_t echo = segment.options.timestamps->echo;
+        SynCookies::take_options(echo - timestamp_offset(flow), syn.options);
+    }
+    Entry& e = *entry(connection);
+    e.listener = id;
+    ++listener.half_open;
+    e.connection.accept_answered_syn(syn, now);
+    take_segment(connection, e, segment, now);
+    return true;
 }
 
 // Whether one more connection with `remote` may be made; the oldest in TIME-WAIT gives way.

@@ -13,6 +13,7 @@
 #include "netstack/core/event_queue.h"
 #include "netstack/core/icmp_layer.h"
 #include "netstack/core/path_mtu.h"
+#include "netstack/core/syn_cookies.h"
 #include "netstack/core/tcp_connection.h"
 
 namespace selvage::netstack {
@@ -104,6 +105,7 @@ private:
         std::uint16_t port = 0;
         TcpListenOptions options;
         std::size_t half_open = 0;
+        TimePoint cookies_until{};  // one may come back until then
         std::deque<TcpId> queue;
         SocketEvents events = 0;
         bool event_queued = false;
@@ -117,8 +119,16 @@ private:
     void on_syn(
         Listener& listener, ListenerId id, const FlowKey& flow, const TcpSegment& syn, TimePoint now
     );
+    void answer_with_cookie(
+        Listener& listener, const FlowKey& flow, const TcpSegment& syn, TimePoint now
+    );
+    bool take_cookie(
+        Listener& listener, ListenerId id, const FlowKey& flow, const TcpSegment& segment,
+        TimePoint now
+    );
     bool make_room(const IpAddress& remote);
-    TcpId add(const FlowKey& flow, const TcpSocketOptions& options, Owner owner, TimePoint now);
+    TcpId add(const FlowKey& flow, const TcpSocketOptions& options, Owner owner, SeqNum iss);
+    std::uint32_t timestamp_offset(const FlowKey& flow) const;
     std::optional<std::uint16_t> choose_port(FlowKey flow);
     SeqNum initial_sequence(const FlowKey& flow, TimePoint now) const;
     std::uint64_t port_offset(const FlowKey& flow) const;
@@ -155,6 +165,7 @@ private:
     TcpId train_;  // not settled yet
     FlowKey train_flow_;
     std::deque<TcpId> ready_;
+    SynCookies cookies_;
     RateLimit resets_;
     std::uint32_t port_counter_ = 0;
     TimePoint now_{};  // for what the user's calls send at once

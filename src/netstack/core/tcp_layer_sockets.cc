@@ -88,7 +88,7 @@ Result<TcpId> TcpLayer::connect(
         return Error(Errc::in_use, fmt::format("tcp port {}", flow.local_port));
     }
     if (!make_room(to)) return Error(Errc::limit, "connections of the stack");
-    const TcpId id = add(flow, options.socket, Owner::user, now);
+    const TcpId id = add(flow, options.socket, Owner::user, initial_sequence(flow, now));
     if (!id) return Error(Errc::limit, "connections of the stack");
     Entry& e = *entry(id);
     e.connection.connect();

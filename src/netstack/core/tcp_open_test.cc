@@ -120,7 +120,7 @@ TEST(TcpListener, ForgetsAHalfOpenConnectionThatIsReset) {
     s.expect_silence_until(60s);
 }
 
-TEST(TcpListener, LeavesFurtherCallersUnansweredAtTheHalfOpenLimit) {
+TEST(TcpListener, RemembersNoFurtherCallersAtTheHalfOpenLimit) {
     TcpScript s{{.listen = 22, .listener = {.half_open_limit = 2}}};
     for (std::uint16_t port = 1; port <= 3; ++port)
         s.at(0ms).receives_on(port, syn().seq(0).mss(1320)), s.skip_sent();
