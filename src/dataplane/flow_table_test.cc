@@ -160,6 +160,9 @@ TEST(QuotedFlow, ReadsWhatAnIcmpErrorQuotes) {
     Bytes echo = bytes;
     echo[20] = 8;
     EXPECT_FALSE(quoted_flow(ip, echo));
+    Bytes later = bytes;
+    later[28 + 7] = 1;  // the offset of the quoted packet
+    EXPECT_FALSE(quoted_flow(ip, later)) << "data, not ports";
     const auto cut = packet::parse_ip(bytes).value();
     EXPECT_FALSE(quoted_flow(cut, ByteView(bytes).first(40)));
 }

@@ -45,7 +45,8 @@ Forwarder::Forwarder(
       peers_(peers),
       routes_(std::make_shared<const route::RouteTable>()),
       acl_(options_.hash_key),
-      flows_(options_.hash_key, options_.flow_limits) {}
+      flows_(options_.hash_key, options_.flow_limits),
+      fragments_(options_.hash_key) {}
 
 void Forwarder::set_routes(std::shared_ptr<const route::RouteTable> routes) {
     routes_ = std::move(routes);
@@ -169,17 +170,40 @@ std::optional<DropReason> Forwarder::deliver_data(PacketBuf& packet, Outbox& out
     packet.truncate(ip->total_length);
     if (!may_send_from(header.from(), ip->source)) return DropReason::bad_source;
     if (const auto drop = admit_in(header.from(), *ip, out.now)) return drop;
-    const auto side = classify(*ip, packet.bytes(), header.from(), out.now);
-    if (const auto* drop = std::get_if<DropReason>(&side)) return *drop;
-    const bool to_nic = std::get<Side>(side) == Side::nic;
-    if (to_nic && header.has(packet::flag::kNotToTun)) return DropReason::no_receiver;
+    const Placed placed = classify(*ip, packet.bytes(), header.from(), out.now);
+    if (const auto* drop = std::get_if<DropReason>(&placed)) return *drop;
+    const Side* const side = std::get_if<Side>(&placed);
+    const bool may_be_nics = side == nullptr || *side == Side::nic;
+    if (may_be_nics && header.has(packet::flag::kNotToTun)) return DropReason::no_receiver;
     ++traffic_.rx_packets;
     traffic_.rx_bytes += packet.size();
     packet.meta().from_peer = header.from();
     packet.meta().ip = *ip;
-    PacketBatch& to = to_nic ? out.nic : out.stack;
-    to.push(std::move(packet));
+    if (side == nullptr) {
+        drops_.add(DropReason::first_fragment_missing, fragments_.hold(std::move(packet), out.now));
+        return std::nullopt;
+    }
+    const bool first_piece = packet.meta().ip->is_fragment && !packet.meta().ip->is_later_fragment;
+    if (!first_piece || !nic_->has_kernel()) {
+        hand_over(std::move(packet), *side, out);
+        return std::nullopt;
+    }
+    std::vector<PacketBuf> waiting = fragments_.note_first(packet.meta(), *side, out.now);
+    hand_over(std::move(packet), *side, out);
+    for (PacketBuf& piece : waiting)
+        hand_over(std::move(piece), *side, out);
     return std::nullopt;
+}
+
+void Forwarder::hand_over(PacketBuf&& packet, Side side, Outbox& out) {
+    // Fragments that waited may make more of a batch than came in with it.
+    if (side == Side::nic) {
+        if (out.nic.full()) nic_->send(std::exchange(out.nic, PacketBatch(out.now)));
+        out.nic.push(std::move(packet));
+    } else {
+        if (out.stack.full()) stack_->deliver(std::exchange(out.stack, PacketBatch(out.now)));
+        out.stack.push(std::move(packet));
+    }
 }
 
 namespace {
@@ -216,7 +240,7 @@ bool Forwarder::may_send_from(PeerId peer, const IpAddress& source) {
     return known;
 }
 
-std::variant<Forwarder::Side, DropReason> Forwarder::classify(
+Forwarder::Placed Forwarder::classify(
     const IpMeta& ip, ByteView bytes, PeerId from, TimePoint now
 ) {
     const bool kernel = nic_->has_kernel();
@@ -227,22 +251,34 @@ std::variant<Forwarder::Side, DropReason> Forwarder::classify(
     }
     switch (static_cast<IpProtocol>(ip.protocol)) {
         case IpProtocol::tcp:
-            return classify_tcp(ip, from, now);
         case IpProtocol::udp:
-            return kernel ? classify_udp(ip) : Side::stack;
+            return classify_ports(ip, from, now);
         case IpProtocol::icmp:
         case IpProtocol::icmpv6:
-            return kernel ? classify_icmp(ip, bytes) : Side::stack;
+            if (kernel) return classify_icmp(ip, bytes, from);
+            return Side::stack;
     }
     if (kernel) return Side::nic;
     return DropReason::no_receiver;
 }
 
-std::variant<Forwarder::Side, DropReason> Forwarder::classify_tcp(
-    const IpMeta& ip, PeerId from, TimePoint now
-) {
+Forwarder::Placed Forwarder::classify_ports(const IpMeta& ip, PeerId from, TimePoint now) {
+    const bool kernel = nic_->has_kernel();
+    if (ip.is_later_fragment && kernel) {
+        if (!shares_address()) return Side::nic;
+        const auto side = fragments_.find(ip, now);
+        if (!side) return Waits{};
+        return *side;
+    }
+    if (!ip.has_ports) return kernel ? Side::nic : Side::stack;
+    if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
+        return classify_tcp(ip, from, now);
+    }
+    return kernel ? classify_udp(ip, now) : Side::stack;
+}
+
+Forwarder::Placed Forwarder::classify_tcp(const IpMeta& ip, PeerId from, TimePoint now) {
     const Side unclaimed = nic_->has_kernel() ? Side::nic : Side::stack;
-    if (!ip.has_ports) return unclaimed;
     const FlowKey key{
         ip.protocol, {ip.destination, ip.destination_port}, {ip.source, ip.source_port}
     };
@@ -263,22 +299,32 @@ std::variant<Forwarder::Side, DropReason> Forwarder::classify_tcp(
     return Side::stack;
 }
 
-Forwarder::Side Forwarder::classify_udp(const IpMeta& ip) {
-    if (!ip.has_ports) return Side::nic;  // a later fragment; see docs/architecture.md, section 18
+Side Forwarder::classify_udp(const IpMeta& ip, TimePoint now) {
     const FlowKey key{
         ip.protocol, {ip.destination, ip.destination_port}, {ip.source, ip.source_port}
     };
-    if (const Flow* flow = flows_.find(key)) {
+    if (Flow* flow = flows_.find(key)) {
+        // Who only listens to a long answer must not lose it to the claim half-way.
+        flow->last_seen = now;
         return flow->owner == FlowOwner::stack ? Side::stack : Side::nic;
     }
     return claims_.has(ip.protocol, ip.destination_port) ? Side::stack : Side::nic;
 }
 
-Forwarder::Side Forwarder::classify_icmp(const IpMeta& ip, ByteView bytes) {
+Forwarder::Placed Forwarder::classify_icmp(const IpMeta& ip, ByteView bytes, PeerId from) {
     const auto quoted = quoted_flow(ip, bytes);
     if (!quoted) return Side::nic;
-    const Flow* flow = flows_.find(*quoted);
-    return flow != nullptr && flow->owner == FlowOwner::stack ? Side::stack : Side::nic;
+    if (const Flow* flow = flows_.find(*quoted)) {
+        if (flow->owner == FlowOwner::kernel) return Side::nic;
+        // Relays do not open packets, so the truth about a flow comes from its other end alone.
+        if (flow->peer && flow->peer != from) return DropReason::flow_peer_mismatch;
+        return Side::stack;
+    }
+    // What a claimed UDP port sent has no flow of its own.
+    const bool claimed = quoted->protocol == static_cast<std::uint8_t>(IpProtocol::udp) &&
+                         is_ours(quoted->local.address) &&
+                         claims_.has(quoted->protocol, quoted->local.port);
+    return claimed ? Side::stack : Side::nic;
 }
 
 // ---- From this host and from our stack -------------------------------------------------------
@@ -337,9 +383,19 @@ void Forwarder::note_local_flow(const IpMeta& ip, Side side, TimePoint now) {
     };
     // An answer of a claimed UDP port belongs to the claim already.
     if (side == Side::stack && !tcp && claims_.has(ip.protocol, ip.source_port)) return;
-    const FlowOwner owner = side == Side::stack ? FlowOwner::stack : FlowOwner::kernel;
     // At the bound the packet still leaves; only its answers may then meet the wrong side.
-    (void)flows_.insert(key, owner, PeerId{}, now);
+    if (side == Side::stack) {
+        (void)flows_.insert(key, FlowOwner::stack, PeerId{}, now);
+        return;
+    }
+    // A server of the host may be made to answer to any number of ports: that counts for the node
+    // which asks, so that it uses up its own share of the table only.
+    if (Flow* flow = flows_.find(key)) {
+        flow->last_seen = now;
+        return;
+    }
+    const PeerId peer = routes_->peer_for(ip.destination).value_or(PeerId{});
+    (void)flows_.insert(key, FlowOwner::kernel, peer, now);
 }
 
 std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
@@ -493,7 +549,9 @@ void Forwarder::flush(Outbox& out) {
 }
 
 void Forwarder::sweep() {
-    flows_.sweep(*stack_, runtime_.now());
+    const TimePoint now = runtime_.now();
+    flows_.sweep(*stack_, now);
+    drops_.add(DropReason::first_fragment_missing, fragments_.sweep(now));
 }
 
 PeerId Forwarder::peer_of_flow(

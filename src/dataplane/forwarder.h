@@ -11,6 +11,7 @@
 //   TCP  SYN without ACK to a claimed port: a flow of the stack begins, unless the host itself
 //        opened that very connection. Segments of a stack flow follow it. All else is the kernel's.
 //   UDP  to a claimed port: the stack's, except answers to the host's own sockets.
+//   Fragments follow the first one of their packet and wait for it (fragment_sides.h).
 //   ICMP errors go where the flow that they quote belongs; all else is the kernel's.
 // Without a kernel everything for our address is the stack's, which refuses what nobody serves.
 //
@@ -24,6 +25,7 @@
 #include "dataplane/claim_table.h"
 #include "dataplane/drop_log.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/fragment_sides.h"
 #include "dataplane/options.h"
 #include "dataplane/payload_codec.h"
 #include "dataplane/ports.h"
@@ -93,7 +95,8 @@ public:
 private:
     // What one batch turns into, handed over when the batch is done, so that trains stay together.
     struct Outbox;
-    enum class Side : std::uint8_t { stack, nic };
+    struct Waits {};  // a fragment that cannot be placed before the first one of its packet
+    using Placed = std::variant<Side, DropReason, Waits>;
 
     // Counts a drop and keeps what it was about.
     void note_drop(
@@ -107,14 +110,14 @@ private:
     std::optional<DropReason> admit_out(const packet::IpMeta& ip, TimePoint now);
     // Whether the inner source address belongs to the node that the packet says it is from.
     bool may_send_from(PeerId peer, const IpAddress& source);
-    std::variant<Side, DropReason> classify(
-        const packet::IpMeta& ip, ByteView bytes, PeerId from, TimePoint now
-    );
-    std::variant<Side, DropReason> classify_tcp(
-        const packet::IpMeta& ip, PeerId from, TimePoint now
-    );
-    Side classify_udp(const packet::IpMeta& ip);
-    Side classify_icmp(const packet::IpMeta& ip, ByteView bytes);
+    Placed classify(const packet::IpMeta& ip, ByteView bytes, PeerId from, TimePoint now);
+    Placed classify_ports(const packet::IpMeta& ip, PeerId from, TimePoint now);
+    Placed classify_tcp(const packet::IpMeta& ip, PeerId from, TimePoint now);
+    Side classify_udp(const packet::IpMeta& ip, TimePoint now);
+    Placed classify_icmp(const packet::IpMeta& ip, ByteView bytes, PeerId from);
+    // Whether anything but the kernel could take a packet for our address.
+    bool shares_address() const { return claims_.size() != 0 || flows_.size() != 0; }
+    void hand_over(packet::PacketBuf&& packet, Side side, Outbox& out);
 
     std::optional<DropReason> on_local_packet(packet::PacketBuf& packet, Side side, Outbox& out);
     void note_local_flow(const packet::IpMeta& ip, Side side, TimePoint now);
@@ -148,6 +151,7 @@ private:
     Acl acl_;
     ClaimTable claims_;
     FlowTable flows_;
+    FragmentSides fragments_;
     DropCounters drops_;
     DropLog drop_log_;
     TrafficCounters traffic_;

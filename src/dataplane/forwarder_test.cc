@@ -271,18 +271,115 @@ TEST(Forwarder, IcmpErrorsFollowTheFlowThatTheyQuote) {
     world.send_from_stack(ip_packet(world.pool, {kOurIp, 61000}, {kNearIp, 53}, IpProtocol::udp));
     (void)world.take_log();
     const auto unreachable = [&world](std::uint16_t our_port) {
-        auto quote = ip_packet(world.pool, {kOurIp, our_port}, {kNearIp, 53}, IpProtocol::udp);
-        *quote.push_front<packet::IcmpHeader>() = {.type = 3, .code = 3};
-        auto* ip = quote.push_front<packet::Ipv4Header>();
-        ip->total_length = static_cast<std::uint16_t>(quote.size());
-        ip->protocol = 1;
-        ip->source = kNearIp.v4_value();
-        ip->destination = kOurIp.v4_value();
-        world.arrive(std::move(quote), kNear, kUs);
+        world.unreachable({kOurIp, our_port}, {kNearIp, 53});
         return world.take_log();
     };
     EXPECT_EQ(unreachable(61000), "S");
     EXPECT_EQ(unreachable(4000), "K");
+}
+
+TEST(Forwarder, IcmpErrorsAboutAClaimedUdpPortAreTheStacks) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::udp, 53).value();
+    world.send_from_nic(ip_packet(world.pool, {kOurIp, 53}, {kNearIp, 7001}, IpProtocol::udp));
+    (void)world.take_log();
+    world.unreachable({kOurIp, 53}, {kNearIp, 7000});
+    EXPECT_EQ(world.take_log(), "S") << "an answer of the service found nobody";
+    world.unreachable({kOurIp, 53}, {kNearIp, 7001});
+    EXPECT_EQ(world.take_log(), "K") << "the host's own question found nobody";
+    world.unreachable({kFarIp, 53}, {kNearIp, 7000});
+    EXPECT_EQ(world.take_log(), "K") << "not our packet at all";
+}
+
+TEST(Forwarder, OnlyTheOtherEndOfAStackFlowReportsErrorsOfIt) {
+    World world;
+    world.send_from_stack(ip_packet(world.pool, {kOurIp, 61000}, {kFarIp, 80}, IpProtocol::tcp, 2));
+    const auto from_far = [&world](std::uint8_t flags) {
+        world.arrive(
+            ip_packet(world.pool, {kFarIp, 80}, {kOurIp, 61000}, IpProtocol::tcp, flags), kFar, kUs
+        );
+    };
+    from_far(flag::kSyn | flag::kAck);
+    (void)world.take_log();
+    world.unreachable({kOurIp, 61000}, {kFarIp, 80}, IpProtocol::tcp);
+    EXPECT_EQ(world.take_log(), "");
+    EXPECT_EQ(world.dropped(DropReason::flow_peer_mismatch), 1U);
+}
+
+TEST(Forwarder, FragmentsFollowTheFirstOneOfTheirPacket) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::udp, 53).value();
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 0);
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 1);
+    EXPECT_EQ(world.take_log(), "SS");
+    world.fragment({kNearIp, 7000}, {kOurIp, 54}, 2, 0);
+    world.fragment({kNearIp, 7000}, {kOurIp, 54}, 2, 1);
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 2);
+    EXPECT_EQ(world.take_log(), "KKS");
+}
+
+TEST(Forwarder, AFragmentThatOvertookTheFirstOneWaitsForIt) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::udp, 53).value();
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 2);
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 1);
+    world.fragment({kNearIp, 7000}, {kOurIp, 54}, 2, 1);
+    EXPECT_EQ(world.take_log(), "");
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 0);
+    EXPECT_EQ(world.take_log(), "SSS");
+    world.runtime.run_for(4s);
+    world.forwarder.sweep();
+    EXPECT_EQ(world.take_log(), "");
+    EXPECT_EQ(world.dropped(DropReason::first_fragment_missing), 1U);
+}
+
+TEST(Forwarder, WithoutClaimsFragmentsDoNotWait) {
+    World world;
+    world.fragment({kNearIp, 7000}, {kOurIp, 53}, 1, 1);
+    EXPECT_EQ(world.take_log(), "K");
+}
+
+TEST(Forwarder, AFloodOfFragmentsTakesItsOwnPlaceOnly) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::udp, 53).value();
+    world.fragment({kFarIp, 7000}, {kOurIp, 53}, 1, 1, kFar);
+    for (std::uint16_t id = 1; id <= 100; ++id)
+        world.fragment({kNearIp, 7000}, {kOurIp, 53}, id, 1);
+    EXPECT_EQ(
+        world.dropped(DropReason::first_fragment_missing), 100 - FragmentSides::kWaitingPerPeer
+    );
+    world.fragment({kFarIp, 7000}, {kOurIp, 53}, 1, 0, kFar);
+    EXPECT_EQ(world.take_log(), "SS");
+}
+
+TEST(Forwarder, ALongAnswerToTheHostDoesNotTurnIntoACall) {
+    World world;
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::udp, 53).value();
+    world.send_from_nic(ip_packet(world.pool, {kOurIp, 53}, {kNearIp, 7001}, IpProtocol::udp));
+    (void)world.take_log();
+    for (int i = 0; i < 3; ++i) {
+        world.runtime.run_for(FlowTable::kIdleLimit / 2 + 1s);
+        world.forwarder.sweep();
+        world.arrive(
+            ip_packet(world.pool, {kNearIp, 7001}, {kOurIp, 53}, IpProtocol::udp), kNear, kUs
+        );
+        EXPECT_EQ(world.take_log(), "K") << i;
+    }
+}
+
+TEST(Forwarder, AnswersOfTheHostCountForTheNodeThatAsked) {
+    // Near has a server of the host in our stack's own range answer to every port that it has.
+    World world(true, false, {.flow_limits = {.total = 100, .per_peer = 10}});
+    const Claim claim = world.forwarder.claims().claim(IpProtocol::tcp, 22).value();
+    for (std::uint16_t port = 1; port <= 200; ++port)
+        world.send_from_nic(ip_packet(world.pool, {kOurIp, 61500}, {kNearIp, port}, IpProtocol::udp)
+        );
+    EXPECT_EQ(world.forwarder.flows().size(), 10U);
+    (void)world.take_log();
+    world.arrive(
+        ip_packet(world.pool, {kFarIp, 1}, {kOurIp, 22}, IpProtocol::tcp, flag::kSyn), kFar, kUs
+    );
+    EXPECT_EQ(world.take_log(), "S") << "others are served";
 }
 
 // ---- ACL ---------------------------------------------------------------------------------------

@@ -153,6 +153,33 @@ struct World : peer::PeerEvents, StackPort, NicPort, ControlSink {
             from, kUs
         );
     }
+    // near says that it could not deliver our packet, or another that it quotes.
+    void unreachable(
+        const Endpoint& from, const Endpoint& to,
+        packet::IpProtocol protocol = packet::IpProtocol::udp
+    ) {
+        auto quote = ip_packet(pool, from, to, protocol);
+        *quote.push_front<packet::IcmpHeader>() = {.type = 3, .code = 3};
+        auto* ip = quote.push_front<packet::Ipv4Header>();
+        ip->total_length = static_cast<std::uint16_t>(quote.size());
+        ip->protocol = 1;
+        ip->source = kNearIp.v4_value();
+        ip->destination = kOurIp.v4_value();
+        arrive(std::move(quote), kNear, kUs);
+    }
+    // Piece `number` of a datagram in pieces of 8 bytes, of which more follow.
+    void fragment(
+        const Endpoint& from, const Endpoint& to, std::uint16_t id, std::uint16_t number,
+        PeerId peer = kNear
+    ) {
+        auto piece = ip_packet(pool, from, to, packet::IpProtocol::udp);
+        auto* ip = piece.header<packet::Ipv4Header>();
+        ip->id = id;
+        ip->fragment = static_cast<std::uint16_t>(packet::kIpv4MoreFragments | number);
+        // What stands in place of the ports is data.
+        if (number != 0) std::fill_n(piece.data() + sizeof(*ip), 8, std::uint8_t{0xee});
+        arrive(std::move(piece), peer, kUs);
+    }
     void send_from_nic(packet::PacketBuf packet) {
         packet::PacketBatch batch(runtime.now());
         batch.push(std::move(packet));

@@ -76,6 +76,8 @@ bool is_icmp_error(const packet::IpMeta& ip, std::uint8_t type) {
 std::optional<FlowKey> quoted_ipv4(Reader& in) {
     packet::Ipv4Header quoted;
     if (!in.read(quoted) || (quoted.version_ihl >> 4) != 4) return std::nullopt;
+    // Behind the header of a later fragment lies data, whatever ports it may look like.
+    if ((quoted.fragment & packet::kIpv4OffsetMask) != 0) return std::nullopt;
     const std::size_t header_bytes = quoted.header_bytes();
     if (header_bytes < sizeof(quoted) || !in.skip(header_bytes - sizeof(quoted))) {
         return std::nullopt;

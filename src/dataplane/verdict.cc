@@ -38,6 +38,9 @@ const DropReasonInfo& describe(DropReason reason) {
          "a segment of a service's connection from another node than its "
          "caller"},
         {"flow_limit", "a new connection beyond the limit of tracked flows"},
+        {"first_fragment_missing",
+         "a fragment that waited in vain for the first one of its packet, without which nobody "
+         "knows whose it is"},
         {"unannounced_source", "a packet of this host from an address that is not ours"},
         {"no_buffer", "no packet buffer was left for a copy"},
         {"to_self", "a packet from our NIC for our own address"},

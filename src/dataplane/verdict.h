@@ -29,6 +29,7 @@ enum class DropReason : std::uint8_t {
     no_receiver,
     flow_peer_mismatch,
     flow_limit,
+    first_fragment_missing,
     unannounced_source,
     no_buffer,
     to_self,

@@ -49,6 +49,7 @@ Result<IpMeta> parse_ipv4(ByteView bytes) {
     meta.total_length = header.total_length;
     meta.is_fragment = (header.fragment & (kIpv4MoreFragments | kIpv4OffsetMask)) != 0;
     meta.is_later_fragment = (header.fragment & kIpv4OffsetMask) != 0;
+    if (meta.is_fragment) meta.fragment_id = header.id;
     if (!meta.is_later_fragment) read_ports(bytes.first(total).subspan(header_bytes), meta);
     return meta;
 }
@@ -76,6 +77,9 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
         if (fragment) {
             meta.is_fragment = true;
             meta.is_later_fragment = ((bytes[at + 2] << 8 | bytes[at + 3]) & 0xfff8) != 0;
+            be32 id;
+            std::memcpy(&id, &bytes[at + 4], sizeof(id));
+            meta.fragment_id = id;
         } else {
             length = (std::size_t{bytes[at + 1]} + 1) * 8;
         }

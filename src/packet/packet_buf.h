@@ -43,7 +43,8 @@ struct IpMeta {
     std::uint8_t tcp_flags = 0;
     bool is_fragment = false;  // any fragment, the first included
     bool is_later_fragment = false;
-    bool has_ports = false;  // TCP or UDP with its first 4 bytes here
+    std::uint32_t fragment_id = 0;  // of fragments: what the pieces of one packet have in common
+    bool has_ports = false;         // TCP or UDP with its first 4 bytes here
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
     std::uint16_t transport_offset = 0;  // from the start of the IP header
