@@ -76,9 +76,13 @@ rt::Task<Result<rt::StreamPtr>> Client::open_only_one() {
     co_return found;
 }
 
-rt::Task<Result<rt::StreamPtr>> Client::call_for_stream(std::uint32_t method, Bytes request) {
+rt::Task<Result<rt::StreamPtr>> Client::call_for_stream(
+    std::string service, std::uint32_t method, Bytes request
+) {
     auto taken = co_await session_->call_for_stream(
-        rpc::Descriptor{.domain = "", .service = "SelvageRpc", .method = method, .proto_name = {}},
+        rpc::Descriptor{
+            .domain = "", .service = std::move(service), .method = method, .proto_name = {}
+        },
         std::move(request), kCallLimit
     );
     if (!taken) co_return std::move(taken).error();

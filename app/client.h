@@ -41,8 +41,10 @@ public:
         );
         co_return reply;
     }
-    // For OpenStream: the connection itself, once the answer is there.
-    rt::Task<Result<rt::StreamPtr>> call_for_stream(std::uint32_t method, Bytes request);
+    // For OpenStream and Capture: the connection itself, once the answer is there.
+    rt::Task<Result<rt::StreamPtr>> call_for_stream(
+        std::string service, std::uint32_t method, Bytes request
+    );
 
     rt::LoopRuntime& loop() { return loop_; }
 

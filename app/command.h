@@ -53,6 +53,7 @@ extern const CommandSpec reload_command;
 extern const CommandSpec log_level_command;
 extern const CommandSpec connectors_command;
 extern const CommandSpec drops_command;
+extern const CommandSpec capture_command;
 
 // Standard output: a command's result, nothing else.
 void print(std::string_view text);

@@ -25,7 +25,7 @@ const CommandSpec* const kCommands[] = {
     &ping_command,       &connect_command,  &config_command,
     &passwd_command,     &stats_command,    &foreign_networks_command,
     &acl_command,        &reload_command,   &log_level_command,
-    &connectors_command, &drops_command,
+    &connectors_command, &drops_command,    &capture_command,
 };
 
 constexpr const char* kFooter = R"(

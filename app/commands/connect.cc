@@ -58,7 +58,9 @@ public:
     rt::Task<Result<int>> run(CommandContext& context) override {
         api::OpenStreamRequest request;
         request.set_target(target_);
-        auto stream = co_await context.client.call_for_stream(kOpenStream, rpc::to_wire(request));
+        auto stream = co_await context.client.call_for_stream(
+            "SelvageRpc", kOpenStream, rpc::to_wire(request)
+        );
         if (!stream) co_return stream.error();
         rt::LoopRuntime& loop = context.client.loop();
         rt::TaskScope scope(loop, Log());

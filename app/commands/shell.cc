@@ -151,7 +151,9 @@ public:
         const bool bare_v6 = !has_port && !host_.starts_with('[') && host_.find(':') != host_.npos;
         api::OpenStreamRequest request;
         request.set_target(has_port ? host_ : bare_v6 ? "[" + host_ + "]:23" : host_ + ":23");
-        auto stream = co_await context.client.call_for_stream(kOpenStream, rpc::to_wire(request));
+        auto stream = co_await context.client.call_for_stream(
+            "SelvageRpc", kOpenStream, rpc::to_wire(request)
+        );
         if (!stream) co_return stream.error();
         rt::LoopRuntime& loop = context.client.loop();
         rt::Event changed(loop);

@@ -168,6 +168,9 @@ std::optional<DropReason> Forwarder::deliver_data(PacketBuf& packet, Outbox& out
     auto ip = packet::parse_ip(packet.bytes());
     if (!ip) return DropReason::not_ip;
     packet.truncate(ip->total_length);
+    if (!taps_.empty()) {
+        taps_.offer(TapDirection::from_mesh, header.from(), *ip, packet.bytes(), out.now);
+    }
     if (!may_send_from(header.from(), ip->source)) return DropReason::bad_source;
     if (const auto drop = admit_in(header.from(), *ip, out.now)) return drop;
     const Placed placed = classify(*ip, packet.bytes(), header.from(), out.now);
@@ -405,6 +408,10 @@ std::optional<DropReason> Forwarder::emit_ip(PacketBuf& packet, Outbox& out) {
     const bool exits = !to_all && !to;
     if (exits) to = exit_node_for(ip.destination);
     if (!to_all && !to) return DropReason::no_route;
+    if (!taps_.empty()) {
+        const PeerId whom = to.value_or(PeerId{});
+        taps_.offer(TapDirection::to_mesh, whom, ip, packet.bytes(), out.now);
+    }
 
     const auto size = static_cast<std::uint32_t>(packet.size());
     auto* header = packet.push_front<PeerHeader>();

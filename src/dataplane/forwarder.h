@@ -29,6 +29,7 @@
 #include "dataplane/options.h"
 #include "dataplane/payload_codec.h"
 #include "dataplane/ports.h"
+#include "dataplane/tap.h"
 #include "dataplane/verdict.h"
 #include "peer/peer_table.h"
 #include "route/route_table.h"
@@ -82,6 +83,7 @@ public:
     const FlowTable& flows() const { return flows_; }
     const Acl& acl() const { return acl_; }
     const DropCounters& drops() const { return drops_; }
+    Taps& taps() { return taps_; }
     const DropLog& drop_log() const { return drop_log_; }
     const TrafficCounters& traffic() const { return traffic_; }
     // Whether a connection of the host itself uses this port of our address, as far as it concerns
@@ -154,6 +156,7 @@ private:
     FragmentSides fragments_;
     DropCounters drops_;
     DropLog drop_log_;
+    Taps taps_;
     TrafficCounters traffic_;
 };
 

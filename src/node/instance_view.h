@@ -14,6 +14,7 @@
 #include "connect/connectors.h"
 #include "dataplane/acl.h"
 #include "dataplane/drop_log.h"
+#include "dataplane/tap.h"
 #include "edge/service_host.h"
 #include "node/counters.h"
 #include "node/reload.h"
@@ -114,6 +115,8 @@ public:
     // The rules in force, with what they have counted. Valid until they change.
     virtual const dataplane::Acl& acl() const = 0;
     virtual TimePoint now() const = 0;
+    // Where the packets that pass can be watched.
+    virtual dataplane::Taps& taps() = 0;
     // The last packets of each reason to drop.
     virtual std::vector<dataplane::DropSample> drop_samples() const = 0;
     // Everything that is counted, in the order of the table in counters.cc.

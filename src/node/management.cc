@@ -24,7 +24,7 @@ Management::Management(
       log_(std::move(log)),
       reference_api_(instance),
       selvage_api_(runtime, instance),
-      watch_api_(instance),
+      watch_api_(runtime, instance),
       control_api_(instance),
       accepting_(runtime, log_),
       sessions_(runtime, log_) {

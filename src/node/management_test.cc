@@ -1,5 +1,6 @@
 // The calls that read: EasyTier's and our own, and the channel itself.
 #include "node/management_test_support.h"
+#include "packet/pcapng.h"
 
 namespace selvage::node {
 namespace {
@@ -307,6 +308,48 @@ Result<rt::StreamPtr> connect_to(
     ));
     if (!taken) return taken.error();
     return std::move(taken->stream);
+}
+
+TEST_F(ManagementTest, AConnectionBecomesACaptureUntilTheCallerHasHadEnough) {
+    own::CaptureRequest request;
+    request.set_flow("icmp");
+    auto taken = runtime_.run(client_->call_for_stream(
+        {.domain = "", .service = "SelvageWatchRpc", .method = 3, .proto_name = {}},
+        rpc::to_wire(request), 30s
+    ));
+    ASSERT_TRUE(taken) << taken.error().message();
+    TestClient near(runtime_, std::move(taken->stream));
+    packet::IpMeta ip;
+    ip.protocol = 1;
+    const auto offer = [&] {
+        instance_.watched.offer(
+            dataplane::TapDirection::from_mesh, PeerId{7}, ip, as_view("an echo request"),
+            runtime_.now()
+        );
+    };
+    offer();
+    EXPECT_NE(near.received().find("an echo request"), std::string::npos);
+    ip.protocol = 6;
+    offer();
+    EXPECT_EQ(near.received(), "") << "another protocol";
+    near.finish();
+    const std::string end = near.received();
+    const auto block = packet::parse_pcapng_block(as_view(end)).value();
+    ASSERT_TRUE(block);
+    EXPECT_EQ(block->type, packet::pcapng::kStatistics);
+    EXPECT_EQ(packet::parse_statistics(block->body)->packets, 1U);
+    EXPECT_TRUE(near.ended());
+    EXPECT_TRUE(instance_.watched.empty()) << "nobody watches any more";
+}
+
+TEST_F(ManagementTest, ACaptureOfNobodyIsRefused) {
+    own::CaptureRequest request;
+    request.set_peer("nobody-of-that-name");
+    EXPECT_FALSE(raw("SelvageWatchRpc", 3, rpc::to_wire(request)));
+    request.clear_peer();
+    request.set_flow("carrier pigeon");
+    EXPECT_FALSE(raw("SelvageWatchRpc", 3, rpc::to_wire(request)));
+    EXPECT_TRUE(instance_.watched.empty());
 }
 
 TEST_F(ManagementTest, AConnectionBecomesAPipeIntoTheMesh) {

@@ -187,11 +187,13 @@ public:
     LogLevels levels{LogLevel::info};
     const dataplane::Acl& acl() const override { return rules; }
     TimePoint now() const override { return runtime_.now(); }
+    dataplane::Taps& taps() override { return watched; }
     std::vector<dataplane::DropSample> drop_samples() const override { return drops; }
 
     edge::ClientPtr reached;
     dataplane::Acl rules{SipKey{1, 2}};
     std::vector<dataplane::DropSample> drops;
+    dataplane::Taps watched;
 
 private:
     rt::VirtualRuntime& runtime_;

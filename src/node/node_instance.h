@@ -25,6 +25,7 @@ public:
     bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
     const dataplane::Acl& acl() const override { return node_.forwarder().acl(); }
     TimePoint now() const override { return runtime_.now(); }
+    dataplane::Taps& taps() override { return node_.forwarder().taps(); }
     std::vector<dataplane::DropSample> drop_samples() const override {
         return node_.forwarder().drop_log().samples();
     }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "edge/relay.h"
+#include "node/find_node.h"
 #include "rpc/stream_session.h"
 #include "rpc/typed.h"
 #include "rt/with_timeout.h"
@@ -156,23 +157,10 @@ Bytes SelvageApi::list_sessions() const {
     return rpc::to_wire(out);
 }
 
-Result<NodeFacts> SelvageApi::find_node(std::string_view target) const {
-    const auto address = IpAddress::parse(target);
-    std::uint32_t id = 0;
-    const auto [end, failed] = std::from_chars(target.data(), target.data() + target.size(), id);
-    const bool is_id = failed == std::errc{} && end == target.data() + target.size();
-    for (NodeFacts& node : instance_.nodes()) {
-        const bool same = (address && NodeAddresses{node.ipv4, node.ipv6}.has(*address)) ||
-                          (is_id && node.peer.raw() == id) || node.host_name == target;
-        if (same) return std::move(node);
-    }
-    return Error(Errc::not_found, fmt::format("no member is called {}", printable(target, 64)));
-}
-
 rt::Task<Result<Bytes>> SelvageApi::ping(Bytes request) {
     auto message = rpc::from_wire<api::PingRequest>(request);
     if (!message) co_return message.error();
-    auto node = find_node(message->target());
+    auto node = find_node(instance_, message->target());
     if (!node) co_return node.error();
     if (!node->least_hop) {
         co_return Error(Errc::unreachable, "there is no route to it at the moment");

@@ -26,8 +26,6 @@ private:
     rt::Task<Result<rt::StreamPtr>> dial(std::string target);
     Result<Bytes> kill_session(ByteView request);
     Result<Bytes> who_is(ByteView request) const;
-    // A member by peer id, host name or address.
-    Result<NodeFacts> find_node(std::string_view target) const;
 
     rt::Runtime& runtime_;
     InstanceView& instance_;

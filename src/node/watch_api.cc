@@ -1,20 +1,24 @@
-// The calls behind `selvage acl` and drops.
+// The calls behind `selvage acl`, drops and capture.
 #include "node/watch_api.h"
 
 #include "base/log.h"
 #include "node/acl_messages.h"
+#include "node/capture.h"
+#include "node/find_node.h"
 #include "rpc/typed.h"
 
 namespace selvage::node {
 
 namespace api = ::selvage::api;
 
-rt::Task<Result<Bytes>> WatchApi::call(rpc::Caller, std::uint32_t method, Bytes) {
+rt::Task<Result<Bytes>> WatchApi::call(rpc::Caller caller, std::uint32_t method, Bytes request) {
     switch (method) {
         case 1:
             co_return list_acl();
         case 2:
             co_return list_drops();
+        case 3:
+            co_return capture(caller, request);
         default:
             co_return Errc::unsupported;
     }
@@ -67,6 +71,43 @@ Bytes WatchApi::list_drops() const {
         row.set_bytes(sample.arrival.bytes);
     }
     return rpc::to_wire(out);
+}
+
+Result<Bytes> WatchApi::capture(rpc::Caller caller, ByteView request) {
+    auto message = rpc::from_wire<api::CaptureRequest>(request);
+    if (!message) return message.error();
+    if (caller.session == nullptr) return Errc::unsupported;  // not over the mesh
+    dataplane::TapOptions tap;
+    if (!message->flow().empty()) {
+        auto filter = dataplane::parse_flow(message->flow());
+        if (!filter) return filter.error();
+        tap.filter = std::move(*filter);
+    }
+    if (!message->peer().empty()) {
+        auto node = find_node(instance_, message->peer());
+        if (!node) return node.error();
+        tap.filter.peer = node->peer;
+    }
+    if (instance_.taps().full()) {
+        return Error(
+            Errc::limit, fmt::format("{} captures are running already", dataplane::Taps::kLimit)
+        );
+    }
+    tap.packets_limit = message->packets_limit();
+    tap.snap_bytes = message->snap_bytes();
+    const std::string device = instance_.facts().device;
+    Capture::Options options{
+        .interface_name = device.empty() ? "selvage" : device,
+        .snap_bytes = message->snap_bytes(),
+        .duration = std::nullopt
+    };
+    if (message->duration_ms() != 0) {
+        options.duration = std::chrono::milliseconds(message->duration_ms());
+    }
+    caller.session->upgrade(
+        std::make_unique<Capture>(runtime_, instance_.taps(), std::move(tap), std::move(options))
+    );
+    return Bytes{};
 }
 
 }  // namespace selvage::node
