@@ -22,7 +22,10 @@ using LoadedPtr = std::unique_ptr<Result<config::Loaded>>;
 Daemon::Daemon(config::CommandLine command_line)
     : command_line_(std::move(command_line)),
       levels_(std::make_shared<LogLevels>(command_line_.log_level)),
-      log_(make_stderr_sink(levels_)),
+      log_tail_(
+          std::make_shared<LogTail>(make_stderr_sink(levels_), [this] { return loop_.wall_now(); })
+      ),
+      log_(log_tail_),
       sockets_(host::make_linux_sockets(loop_, pool_, log_)),
       tuns_(host::make_linux_tun_factory(loop_, pool_, log_)),
       terminals_(host::make_linux_terminal_factory(loop_, log_)),
@@ -113,7 +116,8 @@ rt::Task<> Daemon::run_instance(config::NodeOptions options) {
                              .host_addresses = host::machine_addresses,
                              .fill_random = crypto::fill_random,
                              .on_failure = [this] { changed_.notify(); },
-                             .log = log_}
+                             .log = log_,
+                             .log_tail = log_tail_.get()}
     );
     node::NodeInstance view(loop_, node, *this);
     node::Management management(

@@ -45,6 +45,7 @@ private:
 
     const config::CommandLine command_line_;
     std::shared_ptr<LogLevels> levels_;
+    std::shared_ptr<LogTail> log_tail_;
     Log log_;
     rt::LoopRuntime loop_;
     packet::PacketPool pool_;

@@ -3,11 +3,11 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "command.h"
 #include "config/load.h"
 #include "dataplane/acl.h"
 #include "environment.h"
-#include "output.h"
 #include "selvage_watch.pb.h"
 
 namespace selvage::app {

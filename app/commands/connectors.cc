@@ -4,8 +4,8 @@
 
 #include "api_config.pb.h"
 #include "api_instance.pb.h"
+#include "base/text_table.h"
 #include "command.h"
-#include "output.h"
 
 namespace selvage::app {
 namespace {

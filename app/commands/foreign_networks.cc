@@ -3,8 +3,8 @@
 
 #include "api_instance.pb.h"
 #include "base/bytes.h"
+#include "base/text_table.h"
 #include "command.h"
-#include "output.h"
 
 namespace selvage::app {
 namespace {

@@ -1,9 +1,9 @@
 // selvage log-level [[NAME=]LEVEL ...]: which lines are logged, from now on until the restart.
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "command.h"
 #include "control_api.pb.h"
-#include "output.h"
 
 namespace selvage::app {
 namespace {

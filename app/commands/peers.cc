@@ -2,22 +2,16 @@
 #include <nlohmann/json.hpp>
 
 #include "api_instance.pb.h"
+#include "base/text_table.h"
 #include "command.h"
 #include "control_api.pb.h"
-#include "output.h"
+#include "node/tables.h"
 
 namespace selvage::app {
 namespace {
 
 namespace api = ::api::instance;
 namespace control = ::selvage::control;
-
-// A connection's tunnel as EasyTier's tools show it: "tcp".
-std::string remote_of(const api::PeerConnInfo& conn) {
-    const auto& tunnel = conn.tunnel();
-    if (!tunnel.resolved_remote_addr().url().empty()) return tunnel.resolved_remote_addr().url();
-    return tunnel.remote_addr().url();
-}
 
 class Peers final : public Command {
 public:
@@ -37,10 +31,7 @@ public:
             "PeerManageRpc", 1, api::ListPeerRequest{}
         );
         if (!peers) co_return peers.error();
-        std::map<std::uint32_t, std::string> names;
-        for (const auto& route : routes->routes())
-            names[route.peer_id()] = route.hostname();
-        print(context.json ? json_of(*peers, names) : text_of(*peers, names));
+        print(context.json ? json_of(*peers, *routes) : node::peers_table(*peers, *routes));
         co_return 0;
     }
 
@@ -109,9 +100,12 @@ private:
         return build_table(rows);
     }
 
-    using Names = std::map<std::uint32_t, std::string>;
-
-    static std::string json_of(const api::ListPeerResponse& peers, Names& names) {
+    static std::string json_of(
+        const api::ListPeerResponse& peers, const api::ListRouteResponse& routes
+    ) {
+        std::map<std::uint32_t, std::string> names;
+        for (const auto& route : routes.routes())
+            names[route.peer_id()] = route.hostname();
         nlohmann::json out = nlohmann::json::array();
         for (const auto& peer : peers.peer_infos()) {
             nlohmann::json conns = nlohmann::json::array();
@@ -119,7 +113,7 @@ private:
                 conns.push_back({
                     {"tunnel", conn.tunnel().tunnel_type()},
                     {"local", conn.tunnel().local_addr().url()},
-                    {"remote", remote_of(conn)},
+                    {"remote", node::remote_of(conn)},
                     {"is_client", conn.is_client()},
                     {"latency_us", conn.stats().latency_us()},
                     {"loss_rate", conn.loss_rate()},
@@ -136,27 +130,6 @@ private:
             });
         }
         return out.dump(2) + "\n";
-    }
-
-    static std::string text_of(const api::ListPeerResponse& peers, Names& names) {
-        std::vector<std::vector<std::string>> rows = {
-            {"PEER", "HOST NAME", "TUNNEL", "REMOTE", "LATENCY", "LOSS", "RX", "TX"}
-        };
-        for (const auto& peer : peers.peer_infos()) {
-            for (const auto& conn : peer.conns()) {
-                rows.push_back({
-                    std::to_string(peer.peer_id()),
-                    or_dash(names[peer.peer_id()]),
-                    conn.tunnel().tunnel_type(),
-                    remote_of(conn),
-                    milliseconds_text(conn.stats().latency_us()),
-                    fmt::format("{:.1f} %", static_cast<double>(conn.loss_rate()) * 100),
-                    bytes_text(conn.stats().rx_bytes()),
-                    bytes_text(conn.stats().tx_bytes()),
-                });
-            }
-        }
-        return build_table(rows);
     }
 
     bool verbose_ = false;

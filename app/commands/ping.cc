@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "output.h"
+#include "node/tables.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {
@@ -45,11 +45,7 @@ public:
                     {"round_trip_us", reply->round_trip_us()},
                 });
             } else {
-                print(fmt::format(
-                    "{} (peer {}): {}, {} hop{}\n", or_dash(reply->peer_name()), reply->peer_id(),
-                    milliseconds_text(reply->round_trip_us()), reply->hops(),
-                    std::string(reply->hops() == 1 ? "" : "s")
-                ));
+                print(node::ping_line(*reply));
             }
         }
         if (context.json) print(all.dump(2) + "\n");

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "command.h"
 #include "control_api.pb.h"
-#include "output.h"
 
 namespace selvage::app {
 namespace {

@@ -3,36 +3,16 @@
 
 #include "api_instance.pb.h"
 #include "base/ip.h"
+#include "base/text_table.h"
 #include "command.h"
 #include "control_api.pb.h"
-#include "output.h"
+#include "node/tables.h"
 
 namespace selvage::app {
 namespace {
 
 namespace api = ::api::instance;
 namespace control = ::selvage::control;
-
-std::string ipv4_of(const api::Route& route) {
-    if (!route.has_ipv4_addr()) return "";
-    const auto& inet = route.ipv4_addr();
-    return fmt::format("{}/{}", IpAddress::v4(inet.address().addr()), inet.network_length());
-}
-
-std::string ipv6_of(const api::Route& route) {
-    if (!route.has_ipv6_addr()) return "";
-    const auto& inet = route.ipv6_addr();
-    const auto& words = inet.address();
-    const std::array<be32, 4> bytes{words.part1(), words.part2(), words.part3(), words.part4()};
-    const auto address = IpAddress::v6(std::bit_cast<std::array<std::uint8_t, 16>>(bytes));
-    return fmt::format("{}/{}", address, inet.network_length());
-}
-
-std::string addresses_of(const api::Route& route) {
-    const std::string ipv4 = ipv4_of(route);
-    const std::string ipv6 = ipv6_of(route);
-    return ipv4 + (ipv4.empty() || ipv6.empty() ? "" : " ") + ipv6;
-}
 
 class Routes final : public Command {
 public:
@@ -48,7 +28,7 @@ public:
             "PeerManageRpc", 3, api::ListRouteRequest{}
         );
         if (!routes) co_return routes.error();
-        print(context.json ? json_of(*routes) : text_of(*routes));
+        print(context.json ? json_of(*routes) : node::routes_table(*routes));
         co_return 0;
     }
 
@@ -144,8 +124,8 @@ private:
             out.push_back({
                 {"peer_id", route.peer_id()},
                 {"hostname", route.hostname()},
-                {"ipv4", ipv4_of(route)},
-                {"ipv6", ipv6_of(route)},
+                {"ipv4", node::ipv4_of(route)},
+                {"ipv6", node::ipv6_of(route)},
                 {"next_hop_peer_id", route.next_hop_peer_id()},
                 {"cost", route.cost()},
                 {"path_latency_ms", route.path_latency()},
@@ -155,31 +135,6 @@ private:
             });
         }
         return out.dump(2) + "\n";
-    }
-
-    static std::string text_of(const api::ListRouteResponse& routes) {
-        std::map<std::uint32_t, std::string> names;
-        for (const auto& route : routes.routes())
-            names[route.peer_id()] = route.hostname();
-        std::vector<std::vector<std::string>> rows = {
-            {"ADDRESS", "HOST NAME", "PEER", "WAY", "HOPS", "NETWORKS", "VERSION"}
-        };
-        for (const auto& route : routes.routes()) {
-            std::string cidrs;
-            for (const auto& cidr : route.proxy_cidrs())
-                cidrs += (cidrs.empty() ? "" : " ") + cidr;
-            const bool direct = route.next_hop_peer_id() == route.peer_id();
-            rows.push_back({
-                or_dash(addresses_of(route)),
-                or_dash(route.hostname()),
-                std::to_string(route.peer_id()),
-                direct ? "direct" : "by " + or_dash(names[route.next_hop_peer_id()]),
-                std::to_string(route.cost()),
-                or_dash(cidrs),
-                route.version(),
-            });
-        }
-        return build_table(rows);
     }
 
     std::string to_;

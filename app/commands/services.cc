@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "output.h"
+#include "node/tables.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {
@@ -17,7 +17,7 @@ public:
             "SelvageRpc", 2, api::ListServicesRequest{}
         );
         if (!services) co_return services.error();
-        print(context.json ? json_of(*services) : text_of(*services));
+        print(context.json ? json_of(*services) : node::services_table(*services));
         co_return 0;
     }
 
@@ -42,29 +42,6 @@ private:
             });
         }
         return out.dump(2) + "\n";
-    }
-
-    static std::string text_of(const api::ListServicesResponse& services) {
-        std::vector<std::vector<std::string>> rows = {
-            {"SERVICE", "STATE", "PORT", "ALLOW", "SESSIONS", "ACCEPTED", "REFUSED", "SUMMARY"}
-        };
-        for (const auto& service : services.services()) {
-            std::string allow;
-            for (const auto& rule : service.allow())
-                allow += (allow.empty() ? "" : " ") + rule;
-            if (!service.listen_host().empty()) allow += " (host: " + service.listen_host() + ")";
-            rows.push_back({
-                service.name(),
-                service.state(),
-                std::to_string(service.port()),
-                or_dash(allow),
-                std::to_string(service.sessions()),
-                std::to_string(service.accepted()),
-                std::to_string(service.refused()),
-                service.summary(),
-            });
-        }
-        return build_table(rows);
     }
 };
 

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "output.h"
+#include "node/tables.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {
@@ -17,7 +17,7 @@ public:
             "SelvageRpc", 3, api::ListSessionsRequest{}
         );
         if (!sessions) co_return sessions.error();
-        print(context.json ? json_of(*sessions) : text_of(*sessions));
+        print(context.json ? json_of(*sessions) : node::sessions_table(*sessions));
         co_return 0;
     }
 
@@ -38,25 +38,6 @@ private:
             });
         }
         return out.dump(2) + "\n";
-    }
-
-    static std::string text_of(const api::ListSessionsResponse& sessions) {
-        std::vector<std::vector<std::string>> rows = {
-            {"ID", "SERVICE", "CALLER", "FROM", "FOR", "IN", "OUT", "DOING"}
-        };
-        for (const auto& session : sessions.sessions()) {
-            rows.push_back({
-                std::to_string(session.id()),
-                session.service(),
-                session.peer_id() == 0 ? "(this host)" : or_dash(session.peer_name()),
-                session.remote(),
-                seconds_text(session.seconds()),
-                bytes_text(session.rx_bytes()),
-                bytes_text(session.tx_bytes()),
-                or_dash(session.note()),
-            });
-        }
-        return build_table(rows);
     }
 };
 

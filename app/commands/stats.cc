@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "command.h"
-#include "output.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {

@@ -1,8 +1,8 @@
 // selvage status: what this node is and how it does.
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "command.h"
-#include "output.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {

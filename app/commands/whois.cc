@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "output.h"
+#include "node/tables.h"
 #include "selvage_api.pb.h"
 
 namespace selvage::app {
@@ -26,7 +26,7 @@ public:
             "SelvageRpc", kWhoIs, std::move(request)
         );
         if (!found) co_return found.error();
-        print(context.json ? json_of(*found) : text_of(*found));
+        print(context.json ? json_of(*found) : node::who_is_table(*found));
         co_return 0;
     }
 
@@ -49,27 +49,6 @@ private:
             {"sessions", sessions},
         };
         return out.dump(2) + "\n";
-    }
-
-    static std::string text_of(const api::WhoIsResponse& found) {
-        std::string sessions;
-        for (const std::uint64_t id : found.sessions())
-            sessions += (sessions.empty() ? "" : " ") + std::to_string(id);
-        std::string path = or_dash(found.path());
-        if (found.path() == "relayed") {
-            path += fmt::format(", {} hops, by peer {}", found.hops(), found.next_hop_peer_id());
-        }
-        return build_table({
-            {"MEMBER", or_dash(found.peer_name())},
-            {"peer id", std::to_string(found.peer_id())},
-            {"instance", or_dash(found.instance_id())},
-            {"network", found.network()},
-            {"address", or_dash(found.virtual_address())},
-            {"asked for", found.relation()},
-            {"vouched for by", found.auth()},
-            {"path", path},
-            {"sessions", or_dash(sessions)},
-        });
     }
 
     std::string target_;

@@ -137,6 +137,34 @@ TEST(LogLevels, HasABoundedNumberOfNames) {
     EXPECT_TRUE(levels.set("m3", LogLevel::trace));
 }
 
+class CountingSink final : public LogSink {
+public:
+    bool enabled(LogLevel level, std::string_view) const override {
+        return level >= LogLevel::debug;
+    }
+    void write(LogLevel, std::string_view, std::string_view) override { ++lines; }
+    int lines = 0;
+};
+
+TEST(LogTail, KeepsTheLastLinesOfEachName) {
+    const auto inner = std::make_shared<CountingSink>();
+    const auto tail = std::make_shared<LogTail>(inner, [] { return WallTime{} + 5s; });
+    const Log home(tail, "home");
+    const Log other(tail, "homely");
+    home.debug("not kept");
+    for (int i = 0; i < 1000; ++i)
+        home.child("peer").info("up", "n={}", i);
+    other.warn("strange\x1b[2J");
+    const auto last = tail->last(2, "home");
+    ASSERT_EQ(last.size(), 2U);
+    EXPECT_EQ(last[0].text, "up n=998");
+    EXPECT_EQ(last[1].prefix, "home peer");
+    EXPECT_EQ(last[1].at, WallTime{} + 5s);
+    EXPECT_EQ(tail->last(5, "homely").at(0).text, "strange\\x1b[2J");
+    EXPECT_EQ(tail->last(5000, "home").size(), LogTail::kLinesMax - 1);
+    EXPECT_EQ(inner->lines, 1002);
+}
+
 TEST(LogLevels, AreKnownByName) {
     for (const char* name : {"off", "error", "warn", "info", "debug", "trace"}) {
         EXPECT_EQ(log_level_name(parse_log_level(name).value()), name);

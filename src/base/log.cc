@@ -141,6 +141,33 @@ bool LogLevels::wants(LogLevel level, std::string_view prefix) const {
     return level >= base_;
 }
 
+void LogTail::write(LogLevel level, std::string_view prefix, std::string_view line) {
+    inner_->write(level, prefix, line);
+    if (level < LogLevel::info) return;
+    Line kept{
+        .at = clock_(),
+        .level = level,
+        .prefix = std::string(prefix),
+        .text = printable(line, kLineBytesMax)
+    };
+    const std::lock_guard lock(mutex_);
+    if (lines_.size() >= kLinesMax) lines_.pop_front();
+    lines_.push_back(std::move(kept));
+}
+
+std::vector<LogTail::Line> LogTail::last(std::size_t count, std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Line> out;
+    for (auto line = lines_.rbegin(); line != lines_.rend() && out.size() < count; ++line) {
+        const std::string_view prefix = line->prefix;
+        const bool named = prefix.starts_with(name) &&
+                           (prefix.size() == name.size() || prefix[name.size()] == ' ');
+        if (named) out.push_back(*line);
+    }
+    std::ranges::reverse(out);
+    return out;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
     const bool utf8 = is_utf8(as_view(text));
     std::string out;

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +18,8 @@
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "base/time.h"
 
 namespace selvage {
 
@@ -122,6 +126,38 @@ private:
 
 // Lines on stderr, "2026-11-22 16:40:01.123 info node1 peer up peer=7", coloured on a terminal.
 std::shared_ptr<LogSink> make_stderr_sink(std::shared_ptr<const LogLevels> levels);
+
+// Passes lines on and keeps the last ones, for who asks what happened lately. What the inner sink
+// does not want is kept neither, nor is what lies below info. May be used on any thread.
+class LogTail final : public LogSink {
+public:
+    // Beyond them the oldest line goes; a longer line is cut.
+    static constexpr std::size_t kLinesMax = 512;
+    static constexpr std::size_t kLineBytesMax = 512;
+
+    struct Line {
+        WallTime at;
+        LogLevel level = LogLevel::info;
+        std::string prefix;
+        std::string text;
+    };
+
+    LogTail(std::shared_ptr<LogSink> inner, std::function<WallTime()> clock)
+        : inner_(std::move(inner)), clock_(std::move(clock)) {}
+
+    bool enabled(LogLevel level, std::string_view prefix) const override {
+        return inner_->enabled(level, prefix);
+    }
+    void write(LogLevel level, std::string_view prefix, std::string_view line) override;
+    // The last `count` lines whose prefix begins with the word `name`, oldest first.
+    std::vector<Line> last(std::size_t count, std::string_view name) const;
+
+private:
+    std::shared_ptr<LogSink> inner_;
+    std::function<WallTime()> clock_;
+    mutable std::mutex mutex_;
+    std::deque<Line> lines_;
+};
 
 // Text from outside made harmless for logs and terminals: control characters and bytes that are
 // not printable ASCII or UTF-8 become "\xNN"; cut to `limit` bytes.

@@ -126,7 +126,8 @@ TEST(Config, AnUnknownKeyNamesItsPlaceAndTheNearestKnownOne) {
     );
     EXPECT_EQ(
         mistakes("[service.gopher]\n"),
-        "home.toml:1:1: service.gopher: is no service; there are: chargen, discard, echo, proxy, "
+        "home.toml:1:1: service.gopher: is no service; there are: chargen, discard, echo, menu, "
+        "proxy, "
         "shell"
     );
     EXPECT_EQ(

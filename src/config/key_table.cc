@@ -92,8 +92,9 @@ constexpr KeySpec kKeys[] = {
 
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},
-    {"service.*.port", "1 to 65535", "proxy 1080, shell 23, echo 7, discard 9, chargen 19",
-     kApplied, "Port at the virtual address. Sessions that live go on.", "2323"},
+    {"service.*.port", "1 to 65535",
+     "proxy 1080, shell 23, menu 2323, echo 7, discard 9, chargen 19", kApplied,
+     "Port at the virtual address. Sessions that live go on.", "2323"},
     {"service.*.allow", "list of rules", "nobody", kApplied,
      "Who may use it: \"any-member\", a host name, a peer id, an address or a prefix. Sessions of "
      "those who may no longer end.",
@@ -101,11 +102,11 @@ constexpr KeySpec kKeys[] = {
     {"service.*.listen_host", "address with port", "none", kApplied,
      "Also at this address of the host. On loopback every program of the host may use it.",
      "\"127.0.0.1:2323\""},
-    {"service.*.max_sessions", "1 to 65536", "proxy 512, shell 32, echo 64", kApplied,
+    {"service.*.max_sessions", "1 to 65536", "proxy 512, shell 32, menu 32, echo 64", kApplied,
      "A caller beyond is reset.", "5"},
-    {"service.*.max_sessions_per_caller", "1 to 65536", "proxy 256, shell 8, echo 16", kApplied,
-     "Likewise; programs of the host count as one caller.", "2"},
-    {"service.*.idle_timeout", "duration", "proxy 2h, shell 12h, echo 2h", kApplied,
+    {"service.*.max_sessions_per_caller", "1 to 65536", "proxy 256, shell 8, menu 4, echo 16",
+     kApplied, "Likewise; programs of the host count as one caller.", "2"},
+    {"service.*.idle_timeout", "duration", "proxy 2h, shell 12h, menu 15min, echo 2h", kApplied,
      "A session without a byte for so long ends; 0 for never.", "\"15m\""},
     {"service.*.users", "table of name and hash", "none", kApplied,
      "Ask for name and password; hashes come from `selvage passwd`. Sessions of a user whose entry "
@@ -120,6 +121,8 @@ constexpr KeySpec kKeys[] = {
      "Where BIND listens for a peer outside the mesh; without it BIND works for peers in the mesh "
      "only.",
      "\"192.168.1.5\""},
+    {"service.menu.commands", "list of command names", "all of them", kApplied,
+     "The commands that the menu offers.", "[\"routes\", \"ping\"]"},
     {"service.shell.auth", "password or mesh", "password", kApplied,
      "mesh: the allow list is enough.", "\"mesh\""},
     {"service.shell.account", "text", "the user that runs selvaged", kApplied,

@@ -11,6 +11,7 @@
 #include "base/option_tree.h"
 #include "base/time.h"
 #include "edge/caller.h"
+#include "edge/node_commands.h"
 #include "edge/node_view.h"
 #include "edge/terminal.h"
 #include "rt/runtime.h"
@@ -44,6 +45,7 @@ struct ServiceContext {
     HostListener* host_listener;  // null where there is none
     SessionControl& sessions;
     TerminalSpawner* terminals;  // null where the platform has none
+    NodeCommands* commands;      // null where nobody answers them
 };
 
 class Service {

@@ -123,6 +123,7 @@ void ServiceHost::make_service(Running& service) {
         .host_listener = parts_.host_listener,
         .sessions = *this,
         .terminals = parts_.terminals,
+        .commands = parts_.commands,
     });
     made.service = options.spec->make(*made.context);
 }

@@ -69,6 +69,7 @@ public:
         PortPublisher& ports;
         HostListener* host_listener = nullptr;  // null: listen_host is an error
         TerminalSpawner* terminals = nullptr;
+        NodeCommands* commands = nullptr;
     };
 
     ServiceHost(Parts parts, std::vector<ServiceOptions> options);

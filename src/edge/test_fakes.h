@@ -398,6 +398,35 @@ private:
     rt::VirtualRuntime& runtime_;
 };
 
+// A node that answers its commands with what the test has put there.
+class FakeCommands final : public NodeCommands {
+public:
+    explicit FakeCommands(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
+    std::vector<std::string> candidates(std::string_view command) const override {
+        if (command != "ping") return {};
+        return names;
+    }
+    Task<Result<std::string>> run(std::string command, std::vector<std::string> arguments)
+        override {
+        std::string said = command;
+        for (const std::string& word : arguments)
+            said += " " + word;
+        ran.push_back(said);
+        if (takes != Duration(0)) co_await rt::sleep_for(runtime_, takes);
+        if (failure) co_return *failure;
+        co_return answer.empty() ? said + " it is\n" : answer;
+    }
+
+    std::vector<std::string> names{"Laptop", "phone", "printer"};
+    std::vector<std::string> ran;
+    std::string answer;
+    Duration takes{0};
+    std::optional<Error> failure;
+
+private:
+    rt::VirtualRuntime& runtime_;
+};
+
 // Keeps what was logged at info and above.
 class CollectingSink final : public LogSink {
 public:
@@ -456,7 +485,8 @@ public:
         : sink(std::make_shared<CollectingSink>()),
           ports(runtime),
           dialer(runtime, ports.net),
-          terminals(runtime) {
+          terminals(runtime),
+          commands(runtime) {
         port = options.port;
         std::vector<ServiceOptions> all;
         all.push_back(std::move(options));
@@ -469,6 +499,7 @@ public:
                 .ports = ports,
                 .host_listener = &ports,
                 .terminals = &terminals,
+                .commands = &commands,
             },
             std::move(all)
         );
@@ -485,6 +516,7 @@ public:
     FakeNode node;
     FakeDialer dialer;
     FakeTerminals terminals;
+    FakeCommands commands;
     std::uint16_t port = 0;
     std::unique_ptr<ServiceHost> host;
 };

@@ -29,6 +29,7 @@ struct NodeEnvironment {
     // The node cannot go on (its TUN device was deleted): look at Node::failure() and stop it.
     std::function<void()> on_failure = [] {};
     Log log;
+    const LogTail* log_tail = nullptr;  // what was logged last, for the menu; none: it shows none
 };
 
 }  // namespace selvage::node

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/wildcard.h"
+#include "node/node_console.h"
 #include "node/plumbing.h"
 
 namespace selvage::node {
@@ -167,6 +168,7 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
           environment_.terminals == nullptr ? std::nullopt
                                             : std::optional<Shells>(*environment_.terminals)
       ),
+      console_(std::make_unique<NodeConsole>(environment_.runtime, *this, environment_.log_tail)),
       services_(
           {.runtime = environment_.runtime,
            .log = log_.child("service"),
@@ -174,7 +176,8 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .dialer = dialer_,
            .ports = publisher_,
            .host_listener = &host_ports_,
-           .terminals = shells_ ? &*shells_ : nullptr},
+           .terminals = shells_ ? &*shells_ : nullptr,
+           .commands = console_.get()},
           options_.services
       ),
       forwards_(

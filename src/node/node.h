@@ -33,6 +33,8 @@
 
 namespace selvage::node {
 
+class NodeConsole;
+
 class Node {
 public:
     // Precondition: the options were checked by config. Does nothing yet.
@@ -135,6 +137,7 @@ private:
     MeshPublisher publisher_;
     HostPorts host_ports_;
     std::optional<Shells> shells_;
+    std::unique_ptr<NodeConsole> console_;
     edge::ServiceHost services_;
     edge::Forwards forwards_;
     rt::TaskScope scope_;

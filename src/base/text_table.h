@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace selvage::app {
+namespace selvage {
 
 // Columns padded to their widest cell, two spaces apart. The first row is the heading.
 std::string build_table(const std::vector<std::vector<std::string>>& rows);
@@ -15,4 +15,4 @@ std::string seconds_text(std::uint64_t seconds);      // "2 h 5 min"
 std::string milliseconds_text(std::uint64_t micros);  // "0.43 ms"
 std::string or_dash(std::string text);
 
-}  // namespace selvage::app
+}  // namespace selvage

@@ -1,11 +1,11 @@
 // Text for terminals.
-#include "output.h"
+#include "base/text_table.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace selvage::app {
+namespace selvage {
 namespace {
 
 // Characters, not bytes: what peers call themselves may be in any script.
@@ -63,4 +63,4 @@ std::string or_dash(std::string text) {
     return text.empty() ? "-" : text;
 }
 
-}  // namespace selvage::app
+}  // namespace selvage
