@@ -46,6 +46,7 @@ extern const CommandSpec ping_command;
 extern const CommandSpec connect_command;
 extern const CommandSpec config_command;
 extern const CommandSpec passwd_command;
+extern const CommandSpec token_command;
 extern const CommandSpec stats_command;
 extern const CommandSpec foreign_networks_command;
 extern const CommandSpec acl_command;

@@ -123,8 +123,10 @@ constexpr KeySpec kKeys[] = {
      "\"192.168.1.5\""},
     {"service.menu.commands", "list of command names", "all of them", kApplied,
      "The commands that the menu offers.", "[\"routes\", \"ping\"]"},
-    {"service.shell.auth", "password or mesh", "password", kApplied,
-     "mesh: the allow list is enough.", "\"mesh\""},
+    {"service.shell.auth", "password, token or mesh", "password", kApplied,
+     "password: a password or a token from `selvage token`; token: tokens only; mesh: the allow "
+     "list is enough.",
+     "\"mesh\""},
     {"service.shell.account", "text", "the user that runs selvaged", kApplied,
      "Host account of the shell; another one needs root.", "\"guest\""},
     {"service.shell.shell", "absolute path", "the account's login shell", kApplied,

@@ -106,6 +106,14 @@ void LoginGuard::make_room() {
 rt::Task<Result<bool>> LoginGuard::check(
     Caller caller, std::string user, crypto::SecretText password
 ) {
+    auto admitted = co_await admit(std::move(caller), std::move(user), std::move(password));
+    if (!admitted) co_return std::move(admitted).error();
+    co_return admitted->good;
+}
+
+rt::Task<Result<Admission>> LoginGuard::admit(
+    Caller caller, std::string user, crypto::SecretText password
+) {
     const std::string key = key_of(caller);
     if (const auto found = by_caller_.find(key); found == by_caller_.end()) {
         make_room();
@@ -117,6 +125,12 @@ rt::Task<Result<bool>> LoginGuard::check(
     while (!turn.try_take()) {
         co_await changed_.wait();
     }
+    if (tokens_ != nullptr) {
+        if (const auto number = tokens_->redeem(service_, password, runtime_.now())) {
+            turn.attempts().failures = 0;
+            co_return Admission{.good = true, .token = number};
+        }
+    }
     const auto entry = users_.find(user);
     const std::string hash = entry == users_.end() ? std::string() : entry->second;
     const bool good = co_await rt::run_on_worker(runtime_, [hash, secret = std::move(password)] {
@@ -126,14 +140,14 @@ rt::Task<Result<bool>> LoginGuard::check(
     Attempts& attempts = turn.attempts();
     if (good) {
         attempts.failures = 0;
-        co_return true;
+        co_return Admission{.good = true, .token = std::nullopt};
     }
     ++failures_;
     if (runtime_.now() - attempts.last > kForget) attempts.failures = 0;
     ++attempts.failures;
     attempts.last = runtime_.now();
     co_await rt::sleep_for(runtime_, delay_after(attempts.failures));
-    co_return false;
+    co_return Admission{};
 }
 
 }  // namespace selvage::edge

@@ -189,9 +189,7 @@ struct MenuWorld : ServiceWorld {
 TEST(Menu, AnswersCommandsAndPromptsAgain) {
     MenuWorld world;
     EXPECT_EQ(world.say("peers"), "peers\r\npeers it is\r\nselvage> ");
-    EXPECT_EQ(
-        world.say("  ping   Laptop "), "  ping   Laptop \r\nping Laptop it is\r\nselvage> "
-    );
+    EXPECT_EQ(world.say("  ping   Laptop "), "  ping   Laptop \r\nping Laptop it is\r\nselvage> ");
     EXPECT_EQ(world.commands.ran, (std::vector<std::string>{"peers", "ping Laptop"}));
     EXPECT_EQ(world.host->sessions().at(0).note, "menu, ping");
     EXPECT_EQ(world.say(""), "\r\nselvage> ");

@@ -14,6 +14,7 @@
 #include "edge/node_commands.h"
 #include "edge/node_view.h"
 #include "edge/terminal.h"
+#include "edge/token_store.h"
 #include "rt/runtime.h"
 #include "rt/stream.h"
 #include "rt/task.h"
@@ -45,7 +46,8 @@ struct ServiceContext {
     HostListener* host_listener;  // null where there is none
     SessionControl& sessions;
     TerminalSpawner* terminals;  // null where the platform has none
-    NodeCommands* commands;      // null where nobody answers them
+    TokenStore& tokens;
+    NodeCommands* commands;  // null where nobody answers them
 };
 
 class Service {
@@ -66,6 +68,7 @@ struct ServiceSpec {
     std::uint32_t default_max_sessions = 64;
     std::uint32_t default_max_sessions_per_caller = 16;
     Duration default_idle_timeout = std::chrono::hours(2);
+    bool takes_tokens = false;  // its log-in accepts those of ServiceContext::tokens
     // Reads the service's own keys, and so declares and checks them. Null: it has none.
     void (*check)(OptionReader& own) = nullptr;
     std::unique_ptr<Service> (*make)(ServiceContext& context) = nullptr;

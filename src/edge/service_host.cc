@@ -123,6 +123,7 @@ void ServiceHost::make_service(Running& service) {
         .host_listener = parts_.host_listener,
         .sessions = *this,
         .terminals = parts_.terminals,
+        .tokens = tokens_,
         .commands = parts_.commands,
     });
     made.service = options.spec->make(*made.context);
@@ -299,6 +300,25 @@ void ServiceHost::watch_idle(Session& session) {
         ++session.service.counters.idle_closed;
         end_session(session, "idle");
     });
+}
+
+Result<TokenStore::Issued> ServiceHost::issue_token(std::string_view name, Duration lives) {
+    const auto running = std::ranges::find_if(services_, [name](const auto& service) {
+        return service->options.spec->name == name;
+    });
+    if (running == services_.end() || !(*running)->options.enabled) {
+        return Error(
+            Errc::not_found, fmt::format("no service {} is enabled here", printable(name, 32))
+        );
+    }
+    if (!(*running)->options.spec->takes_tokens) {
+        return Error(Errc::unsupported, fmt::format("{} takes no tokens", name));
+    }
+    auto issued = tokens_.issue(name, lives, parts_.runtime.now());
+    if (!issued) return std::move(issued).error();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(lives).count();
+    audit_.info("token issued", "token={} service={} seconds={}", issued->number, name, seconds);
+    return issued;
 }
 
 bool ServiceHost::kill(SessionId id) {

@@ -89,6 +89,9 @@ public:
 
     std::vector<ServiceInfo> services() const;
     std::vector<SessionInfo> sessions() const;
+    // A password for one log-in at a service, for whoever it is given to. Errors: not_found (no
+    // such service, or it is off), unsupported (it takes none), bad_argument, limit.
+    Result<TokenStore::Issued> issue_token(std::string_view service, Duration lives);
     // Ends a session; false when there is none of that id.
     bool kill(SessionId id);
 
@@ -128,6 +131,7 @@ private:
 
     Parts parts_;
     Log audit_;
+    TokenStore tokens_;
     std::vector<std::unique_ptr<Running>> services_;          // one per row of the table
     std::map<SessionId, std::unique_ptr<Session>> sessions_;  // bounded by the services' limits
     rt::Event sessions_changed_;

@@ -254,13 +254,18 @@ public:
         return found != open_.end() && !found->second->closed;
     }
     // Null when nobody listens there.
-    ClientPtr connect(const Endpoint& from, const Endpoint& to, std::size_t capacity = 64 * 1024) {
+    rt::StreamPtr dial(const Endpoint& from, const Endpoint& to, std::size_t capacity = 64 * 1024) {
         if (!is_open(to)) return nullptr;
         auto [ours, theirs] =
             rt::make_stream_pair(runtime_, {.capacity = capacity, .first = from, .second = to});
         open_[to]->streams.push_back(std::move(theirs));
         open_[to]->changed.notify();
-        auto client = std::make_unique<TestClient>(runtime_, std::move(ours));
+        return std::move(ours);
+    }
+    ClientPtr connect(const Endpoint& from, const Endpoint& to, std::size_t capacity = 64 * 1024) {
+        auto stream = dial(from, to, capacity);
+        if (!stream) return nullptr;
+        auto client = std::make_unique<TestClient>(runtime_, std::move(stream));
         runtime_.run_ready();
         return client;
     }

@@ -112,6 +112,8 @@ public:
     virtual std::vector<edge::ServiceInfo> services() const = 0;
     virtual std::vector<edge::SessionInfo> sessions() const = 0;
     virtual bool kill_session(edge::SessionId id) = 0;
+    // See edge::ServiceHost::issue_token.
+    virtual Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) = 0;
     // The rules in force, with what they have counted. Valid until they change.
     virtual const dataplane::Acl& acl() const = 0;
     virtual TimePoint now() const = 0;

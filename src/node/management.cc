@@ -26,12 +26,16 @@ Management::Management(
       selvage_api_(runtime, instance),
       watch_api_(runtime, instance),
       control_api_(instance),
+      token_api_(instance),
       accepting_(runtime, log_),
       sessions_(runtime, log_) {
-    reference_api_.add_to(services_);
-    selvage_api_.add_to(services_);
-    watch_api_.add_to(services_);
-    control_api_.add_to(services_);
+    for (rpc::ServiceTable* table : {&services_, &owner_services_}) {
+        reference_api_.add_to(*table);
+        selvage_api_.add_to(*table);
+        watch_api_.add_to(*table);
+        control_api_.add_to(*table);
+    }
+    token_api_.add_to(owner_services_);
 }
 
 Result<> Management::start() {
@@ -93,20 +97,20 @@ rt::Task<> Management::accept_from(rt::Acceptor& acceptor, bool only_this_host) 
             log_.warn("portal refused", "from={} reason=\"not of this host\"", from);
             continue;
         }
-        serve(std::move(*stream));
+        serve(std::move(*stream), only_this_host ? services_ : owner_services_);
     }
 }
 
-void Management::serve(rt::StreamPtr stream) {
+void Management::serve(rt::StreamPtr stream, rpc::ServiceTable& services) {
     if (sessions_.size() >= options_.connections_limit) {
         log_.warn("management connection refused", "limit={}", options_.connections_limit);
         return;
     }
-    sessions_.spawn("management session", run_session(std::move(stream)));
+    sessions_.spawn("management session", run_session(std::move(stream), services));
 }
 
-rt::Task<> Management::run_session(rt::StreamPtr stream) {
-    rpc::StreamSession session(runtime_, pool_, std::move(stream), services_, {}, log_);
+rt::Task<> Management::run_session(rt::StreamPtr stream, rpc::ServiceTable& services) {
+    rpc::StreamSession session(runtime_, pool_, std::move(stream), services, {}, log_);
     auto ended = co_await session.run();
     if (!ended) log_.debug("management session ended", "reason=\"{}\"", ended.error().message());
 }

@@ -14,6 +14,7 @@
 #include "node/control_api.h"
 #include "node/reference_api.h"
 #include "node/selvage_api.h"
+#include "node/token_api.h"
 #include "node/watch_api.h"
 #include "packet/packet_buf.h"
 #include "rt/runtime.h"
@@ -40,12 +41,13 @@ public:
     // Where the portal listens.
     std::optional<Endpoint> portal() const;
     // For connections that come from elsewhere, such as tests.
-    void serve(rt::StreamPtr stream);
+    void serve(rt::StreamPtr stream) { serve(std::move(stream), owner_services_); }
 
 private:
+    void serve(rt::StreamPtr stream, rpc::ServiceTable& services);
     Result<rt::AcceptorPtr> listen_portal();
     rt::Task<> accept_from(rt::Acceptor& acceptor, bool only_this_host);
-    rt::Task<> run_session(rt::StreamPtr stream);
+    rt::Task<> run_session(rt::StreamPtr stream, rpc::ServiceTable& services);
 
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
@@ -56,7 +58,9 @@ private:
     SelvageApi selvage_api_;
     WatchApi watch_api_;
     ControlApi control_api_;
+    TokenApi token_api_;
     rpc::ServiceTable services_;
+    rpc::ServiceTable owner_services_;  // with what only the owner of the unix socket may do
     rt::AcceptorPtr unix_;
     rt::AcceptorPtr tcp_;
     rt::TaskScope accepting_;

@@ -382,6 +382,17 @@ TEST_F(ManagementTest, WhatCannotBeReachedIsToldAndTheSessionGoesOn) {
     EXPECT_EQ(why("[10.144.1.7]:22"), "connected");
 }
 
+TEST_F(ManagementTest, TheOwnerGetsTokensThatWorkForAWhile) {
+    own::CreateTokenRequest request;
+    request.set_service("shell");
+    const auto made = ask<own::CreateTokenResponse>("SelvageTokenRpc", 1, request);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->ttl_seconds(), 600U);
+    EXPECT_EQ(made->token().size(), 27U);
+    request.set_ttl_seconds(24 * 3600 + 1);
+    EXPECT_FALSE(ask<own::CreateTokenResponse>("SelvageTokenRpc", 1, request));
+}
+
 TEST(ManagementPortal, ServesProgramsOfThisHostOnly) {
     rt::VirtualRuntime runtime;
     packet::PacketPool pool;
@@ -402,6 +413,44 @@ TEST(ManagementPortal, ServesProgramsOfThisHostOnly) {
     EXPECT_FALSE(local->ended());
     EXPECT_TRUE(remote->ended());
     EXPECT_EQ(sink->count("portal refused"), 1U);
+    runtime.run(management.stop());
+}
+
+// Calls over the portal as the command line does.
+rt::Task<Result<Bytes>> ask_over(rpc::StreamSession& session, std::string service) {
+    co_return co_await session.endpoint().call(
+        rpc::kSessionPeer,
+        {.domain = "", .service = std::move(service), .method = 1, .proto_name = {}}, Bytes{}, 1s
+    );
+}
+
+rt::Task<> run_session(rpc::StreamSession& session) {
+    static_cast<void>(co_await session.run());
+}
+
+TEST(ManagementPortal, MakesNoTokens) {
+    rt::VirtualRuntime runtime;
+    packet::PacketPool pool;
+    FakeSockets sockets(runtime);
+    FakeInstance instance(runtime);
+    const Endpoint portal{IpAddress::v4(127, 0, 0, 1), 15888};
+    Management management(
+        runtime, pool, sockets, instance, {.socket_path = "", .portal = portal}, Log()
+    );
+    ASSERT_TRUE(management.start());
+    rpc::ServiceTable none;
+    rpc::StreamSession session(
+        runtime, pool, sockets.ports.dial({IpAddress::v4(127, 0, 0, 1), 5000}, portal), none, {},
+        Log()
+    );
+    rt::TaskScope scope(runtime, Log());
+    scope.spawn("session", run_session(session));
+    EXPECT_TRUE(runtime.run(ask_over(session, "SelvageRpc")));
+    const auto refused = runtime.run(ask_over(session, "SelvageTokenRpc"));
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().is(Errc::not_found)) << refused.error().message();
+    session.stop();
+    runtime.run(scope.close());
     runtime.run(management.stop());
 }
 

@@ -11,6 +11,7 @@
 #include "rpc/stream_session.h"
 #include "rpc/typed.h"
 #include "selvage_api.pb.h"
+#include "selvage_token.pb.h"
 #include "selvage_watch.pb.h"
 
 namespace selvage::node {
@@ -118,6 +119,9 @@ public:
         return {session};
     }
     bool kill_session(edge::SessionId id) override { return id == edge::SessionId(4); }
+    Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) override {
+        return tokens_.issue(service, lives, runtime_.now());
+    }
     std::vector<CounterSample> counters() const override {
         static constexpr CounterInfo kBytes{"traffic", "rx_bytes",     CounterKind::counter,
                                             "bytes",   "bytes for us", ""};
@@ -196,6 +200,7 @@ public:
     dataplane::Taps watched;
 
 private:
+    edge::TokenStore tokens_;
     rt::VirtualRuntime& runtime_;
     InstanceFacts facts_;
     std::vector<ConnFacts> conns_;

@@ -23,6 +23,9 @@ public:
     std::vector<edge::ServiceInfo> services() const override { return node_.services().services(); }
     std::vector<edge::SessionInfo> sessions() const override { return node_.services().sessions(); }
     bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
+    Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) override {
+        return node_.services().issue_token(service, lives);
+    }
     const dataplane::Acl& acl() const override { return node_.forwarder().acl(); }
     TimePoint now() const override { return runtime_.now(); }
     dataplane::Taps& taps() override { return node_.forwarder().taps(); }

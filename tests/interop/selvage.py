@@ -65,10 +65,12 @@ class SelvageNode:
             raise RuntimeError(f"selvaged ended with {self.process.popen.returncode}")
         return self.cli("status")
 
+    def cli_words(self, *words):
+        return [self.binaries / "selvage", "--socket", self.directory / "selvage" / f"{self.name}.sock", *words]
+
     def run_cli(self, *words, check=True, timeout=30, stdin=None):
-        socket = self.directory / "selvage" / f"{self.name}.sock"
-        return self.host.run(self.binaries / "selvage", "--socket", socket, *words, check=check,
-                             timeout=timeout, stdin=stdin, as_nobody=not self.tun, env=self.environment)
+        return self.host.run(*self.cli_words(*words), check=check, timeout=timeout, stdin=stdin,
+                             as_nobody=not self.tun, env=self.environment)
 
     def cli(self, *words):
         """What `selvage --json ...` answers, as Python values."""

@@ -11,14 +11,14 @@ import time
 
 
 class Telnet:
-    """telnet ADDRESS PORT in a host, its terminal in our hands."""
+    """telnet ADDRESS PORT in a host, or another program, its terminal in our hands."""
 
-    def __init__(self, host, address, port=23, rows=24, columns=80):
-        words = host.command_line(["telnet", address, str(port)])
+    def __init__(self, host, address, port=23, rows=24, columns=80, words=None, as_nobody=False, env=None):
+        words = host.command_line(words or ["telnet", address, str(port)], as_nobody)
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
-            os.environ["TERM"] = "xterm"
-            os.execvp(words[0], words)
+            os.environ.update(env or {}, TERM="xterm")
+            os.execvp(words[0], [str(word) for word in words])
         self.text = ""
         self.log = host.world.directory / f"{host.name}-telnet-{self.pid}.log"
         self.resize(rows, columns)

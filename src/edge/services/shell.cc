@@ -2,9 +2,10 @@
 //
 //   negotiate -> log in (60 s, three attempts) -> terminal -> copy both ways -> hang up
 //
-// A caller needs a place on the allow list and, unless auth = "mesh", a password. Callers from this
-// host have no mesh identity, so they need the password in any case. Nothing that the client sends
-// reaches the shell's arguments or environment but a terminal type of harmless form and a size.
+// A caller needs a place on the allow list and, unless auth = "mesh", a password or a one-time
+// token. Callers from this host have no mesh identity, so they need one of them in any case.
+// Nothing that the client sends reaches the shell's arguments or environment but a terminal type of
+// harmless form and a size.
 #include "edge/line_editor.h"
 #include "edge/login_guard.h"
 #include "edge/service.h"
@@ -23,14 +24,18 @@ constexpr std::size_t kPasswordMax = 512;
 constexpr std::uint32_t kLoggingIn = 8;
 
 struct ShellOptions {
-    bool needs_password = true;
+    // password: a password or a token. token: a token. mesh: the allow list is enough.
+    enum class Auth : std::uint8_t { password, token, mesh } auth = Auth::password;
     Users users;
     TerminalAccount account;
 };
 
 ShellOptions read_options(OptionReader& in) {
     ShellOptions options;
-    options.needs_password = in.word("auth", "password", {"password", "mesh"}) == "password";
+    const std::string auth = in.word("auth", "password", {"password", "token", "mesh"});
+    options.auth = auth == "mesh"    ? ShellOptions::Auth::mesh
+                   : auth == "token" ? ShellOptions::Auth::token
+                                     : ShellOptions::Auth::password;
     options.users = read_users(in, "users");
     options.account.account = in.text("account", "");
     options.account.shell = in.text("shell", "");
@@ -52,7 +57,11 @@ public:
     Shell(ServiceContext& context, ShellOptions options)
         : context_(context),
           options_(std::move(options)),
-          logins_(context.runtime, options_.users) {}
+          logins_(
+              context.runtime, options_.auth == ShellOptions::Auth::token ? Users() : options_.users
+          ) {
+        logins_.take_tokens(context.tokens, "shell");
+    }
 
     rt::Task<Result<>> serve(rt::StreamPtr stream, Caller caller) override {
         if (context_.terminals == nullptr) co_return Errc::unsupported;
@@ -91,7 +100,7 @@ private:
     rt::Task<Result<>> enter(TelnetSession& session, const Caller& caller) {
         if (logging_in_ >= kLoggingIn) co_return Error(Errc::limit, "too many are logging in");
         const LoggingIn counted(logging_in_);
-        if (!options_.needs_password && caller.origin == Origin::mesh) {
+        if (options_.auth == ShellOptions::Auth::mesh && caller.origin == Origin::mesh) {
             co_return co_await session.settle();
         }
         co_return co_await rt::with_timeout(context_.runtime, kLoginLimit, log_in(session, caller));
@@ -105,11 +114,11 @@ private:
             if (asked) asked = co_await session.ask("Password: ", password);
             if (!asked) co_return asked;
             const std::string name(user.text());
-            auto checked =
-                co_await logins_.check(caller, name, crypto::SecretText(password.text()));
-            if (!checked) co_return checked.error();
-            if (*checked) {
-                context_.log.info("login", "caller=\"{}\" user={}", caller.to_string(), name);
+            auto admitted =
+                co_await logins_.admit(caller, name, crypto::SecretText(password.text()));
+            if (!admitted) co_return admitted.error();
+            if (admitted->good) {
+                log_entry(caller, name, admitted->token);
                 co_return Result<>{};
             }
             // People type passwords at the wrong prompt: an unknown name is not repeated.
@@ -123,6 +132,17 @@ private:
         co_return Error(Errc::denied, "too many failed attempts");
     }
 
+    void log_entry(
+        const Caller& caller, const std::string& name, std::optional<std::uint64_t> token
+    ) const {
+        if (token) {
+            // The name that goes with a token is anything at all, so it is not repeated.
+            context_.log.info("login", "caller=\"{}\" token={}", caller.to_string(), *token);
+        } else {
+            context_.log.info("login", "caller=\"{}\" user={}", caller.to_string(), name);
+        }
+    }
+
     ServiceContext& context_;
     const ShellOptions options_;
     LoginGuard logins_;
@@ -131,11 +151,13 @@ private:
 
 void check_options(OptionReader& own) {
     const ShellOptions options = read_options(own);
-    if (options.needs_password && options.users.empty() && own.boolean("enabled", false)) {
+    if (options.auth == ShellOptions::Auth::password && options.users.empty() &&
+        own.boolean("enabled", false)) {
         own.problem(
             "users",
             "nobody could log in: give users = { name = \"HASH\" } with hashes from "
-            "`selvage passwd`, or auth = \"mesh\" if the allow list is enough"
+            "`selvage passwd`, auth = \"token\" for those from `selvage token`, or auth = \"mesh\" "
+            "if the allow list is enough"
         );
     }
 }
@@ -150,6 +172,7 @@ const ServiceSpec shell_service{
     .default_max_sessions = 32,
     .default_max_sessions_per_caller = 8,
     .default_idle_timeout = std::chrono::hours(12),
+    .takes_tokens = true,
     .check = check_options,
     .make = [](ServiceContext& context) -> std::unique_ptr<Service> {
         return std::make_unique<Shell>(context, read_checked(context.options));
