@@ -37,6 +37,7 @@ extern const CommandSpec status_command;
 extern const CommandSpec peers_command;
 extern const CommandSpec routes_command;
 extern const CommandSpec services_command;
+extern const CommandSpec forwards_command;
 extern const CommandSpec sessions_command;
 extern const CommandSpec kill_command;
 extern const CommandSpec whois_command;

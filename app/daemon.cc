@@ -114,6 +114,7 @@ rt::Task<> Daemon::run_instance(config::NodeOptions options) {
                              .terminals = terminals_.get(),
                              .host_name = host::machine_name(),
                              .host_addresses = host::machine_addresses,
+                             .host_listens = host::machine_listens,
                              .fill_random = crypto::fill_random,
                              .on_failure = [this] { changed_.notify(); },
                              .log = log_,

@@ -19,12 +19,29 @@ constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 
 const CommandSpec* const kCommands[] = {
-    &status_command,   &peers_command,   &routes_command,    &services_command,
-    &sessions_command, &kill_command,    &whois_command,     &shell_command,
-    &proxy_command,    &ping_command,    &connect_command,   &config_command,
-    &passwd_command,   &token_command,   &stats_command,     &foreign_networks_command,
-    &acl_command,      &reload_command,  &log_level_command, &connectors_command,
-    &drops_command,    &capture_command,
+    &status_command,
+    &peers_command,
+    &routes_command,
+    &services_command,
+    &forwards_command,
+    &sessions_command,
+    &kill_command,
+    &whois_command,
+    &shell_command,
+    &proxy_command,
+    &ping_command,
+    &connect_command,
+    &config_command,
+    &passwd_command,
+    &token_command,
+    &stats_command,
+    &foreign_networks_command,
+    &acl_command,
+    &reload_command,
+    &log_level_command,
+    &connectors_command,
+    &drops_command,
+    &capture_command,
 };
 
 constexpr const char* kFooter = R"(

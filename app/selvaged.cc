@@ -8,6 +8,7 @@
 #include "config/load.h"
 #include "daemon.h"
 #include "environment.h"
+#include "host/machine.h"
 #include "management_socket.h"
 
 namespace selvage {
@@ -42,6 +43,7 @@ int run_program(const std::vector<std::string>& arguments) {
         if (!path) return fail(path.error(), kExitFailure);
         options.management_socket = *path;
     }
+    host::raise_descriptor_limit();
     app::Daemon daemon(command_line);
     return daemon.run(std::move(loaded->instances));
 }

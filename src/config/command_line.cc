@@ -20,6 +20,8 @@ enum class Effect {
     more,      // appends to a list
     peers,     // appends [[peer]]
     networks,  // appends [[proxy_network]]
+    forwards,  // appends [[port_forward]]
+    socks5,    // a port that becomes a URL
     joined,    // a list that becomes one string with spaces
     empty,     // bare: the list becomes empty
     refused,   // not served; `key` completes the sentence
@@ -79,7 +81,10 @@ constexpr Flag kFlags[] = {
     {"ipv6-public-addr-prefix", 0, Effect::text, "ipv6_public_addr_prefix", ""},
     {"proxy-networks", 'n', Effect::networks, "proxy_network", ""},
     {"mapped-listeners", 0, Effect::list, "mapped_listeners", ""},
-    {"socks5", 0, Effect::text, "socks5_proxy", ""},
+    {"socks5", 0, Effect::socks5, "socks5_proxy",
+     "a proxy at this port of all addresses of the host, open to whoever reaches it"},
+    {"port-forward", 0, Effect::forwards, "port_forward",
+     "ports of the host that lead into the mesh, as tcp://127.0.0.1:8080/10.144.1.2:80"},
     {"tcp-whitelist", 0, Effect::more, "tcp_whitelist",
      "TCP ports that callers from the mesh may use, as 80 or 8000-9000; all others are closed",
      false},
@@ -120,7 +125,6 @@ constexpr Flag kFlags[] = {
      "flags.enable_relay_foreign_network_quic", ""},
 
     {"vpn-portal", 0, Effect::refused, "there is no WireGuard portal", ""},
-    {"port-forward", 0, Effect::refused, "write it as [[port_forward]] in the file", ""},
     {"local-private-key", 0, Effect::refused, "there is no secure mode", ""},
     {"local-public-key", 0, Effect::refused, "there is no secure mode", ""},
     {"credential", 0, Effect::refused, "there are no credentials", ""},
@@ -217,6 +221,12 @@ public:
             case Effect::networks:
                 add_tables(flag.key, "cidr", values, at);
                 break;
+            case Effect::forwards:
+                add_forwards(flag.key, values, at);
+                break;
+            case Effect::socks5:
+                table->set(key, OptionValue("socks5://0.0.0.0:" + first, at));
+                break;
             case Effect::refused:
                 complain(origin, fmt::format("is not supported yet: {}", flag.key));
                 break;
@@ -263,6 +273,25 @@ private:
         for (const std::string& text : texts_of(values)) {
             OptionTable table;
             table.set(inner, OptionValue(text, at));
+            out_.added.append(key, OptionValue(std::move(table), at));
+        }
+    }
+
+    // PROTOCOL://BIND/TARGET, each with its port.
+    void add_forwards(
+        std::string_view key, const std::vector<std::string>& values, const SourcePos& at
+    ) {
+        for (const std::string& text : texts_of(values)) {
+            const auto scheme = text.find("://");
+            const auto slash = scheme == std::string::npos ? scheme : text.find('/', scheme + 3);
+            if (slash == std::string::npos) {
+                complain(at.option, "must be like tcp://127.0.0.1:8080/10.144.1.2:80");
+                continue;
+            }
+            OptionTable table;
+            table.set("proto", OptionValue(text.substr(0, scheme), at));
+            table.set("bind_addr", OptionValue(text.substr(scheme + 3, slash - scheme - 3), at));
+            table.set("dst_addr", OptionValue(text.substr(slash + 1), at));
             out_.added.append(key, OptionValue(std::move(table), at));
         }
     }
@@ -375,12 +404,14 @@ private:
                 break;
             case Effect::text:
             case Effect::boolean:
+            case Effect::socks5:
                 option->expected(1);
                 break;
             case Effect::list:
             case Effect::more:
             case Effect::peers:
             case Effect::networks:
+            case Effect::forwards:
             case Effect::joined:
                 break;  // any number
         }

@@ -1,6 +1,7 @@
 // Files and command lines: what they mean, and what they say when they are wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -247,14 +248,6 @@ TEST(Config, HostNamesAreCleanedAndCut) {
     EXPECT_EQ(name(umlauts), umlauts.substr(0, 64));
 }
 
-TEST(Config, TwoServicesCannotShareAPort) {
-    EXPECT_EQ(
-        mistakes("[service.echo]\nenabled = true\nport = 1080\nallow = [\"any-member\"]\n"
-                 "[service.proxy]\nenabled = true\nallow = [\"any-member\"]\n"),
-        "home.toml:1:1: service.proxy.port: 1080 is the port of service echo, too"
-    );
-}
-
 TEST(Config, DescriptionsHoldNoSecrets) {
     const auto options = parse_toml(kFull, "home.toml");
     ASSERT_TRUE(options);
@@ -409,6 +402,21 @@ TEST(CommandLine, VariablesStandInForFlagsThatAreNotGiven) {
     EXPECT_EQ(refusal({}, variables({{"ET_NO_TUN", ""}})), "ET_NO_TUN: must be true or false");
 }
 
+TEST(CommandLine, ProxyAndForwardsHaveTheReferencesFlags) {
+    const auto options = only_instance(
+        {"--socks5", "1080", "--port-forward", "tcp://127.0.0.1:80/10.144.1.2:8080",
+         "--port-forward", "udp://[::1]:53/10.144.1.2:5353"}
+    );
+    ASSERT_EQ(options.forwards.size(), 2U);
+    EXPECT_EQ(options.forwards[0].listen.to_string(), "127.0.0.1:80");
+    EXPECT_EQ(options.forwards[0].to.to_string(), "10.144.1.2:8080");
+    EXPECT_TRUE(options.forwards[1].udp);
+    const auto proxies = std::ranges::count_if(options.services, [](const auto& service) {
+        return service.host_is_open && service.listen_host->to_string() == "0.0.0.0:1080";
+    });
+    EXPECT_EQ(proxies, 1);
+}
+
 TEST(CommandLine, UnknownAndUnsupportedFlagsAreRefusedByName) {
     EXPECT_EQ(refusal({"--no-tunn"}), "--no-tunn: there is no such option; did you mean --no-tun?");
     EXPECT_EQ(refusal({"stray"}), "stray: is not expected here");
@@ -419,9 +427,12 @@ TEST(CommandLine, UnknownAndUnsupportedFlagsAreRefusedByName) {
         "Selvage is no exit node"
     );
     EXPECT_EQ(
-        refusal({"--socks5", "1080"}),
-        "--socks5: socks5_proxy: `socks5_proxy` is not supported yet: use [service.proxy] with "
-        "`listen_host` for a proxy on this host"
+        refusal({"--socks5", "no"}),
+        "--socks5: socks5_proxy: must be an address with a port: \"socks5://0.0.0.0:1080\""
+    );
+    EXPECT_EQ(
+        refusal({"--port-forward", "tcp://0.0.0.0:1"}),
+        "--port-forward: must be like tcp://127.0.0.1:8080/10.144.1.2:80"
     );
     EXPECT_EQ(
         refusal({"-w", "udp://x:1/y"}),

@@ -73,12 +73,15 @@ constexpr KeySpec kKeys[] = {
     {"forward", "list of tables", "none", kRestart,
      "Ports that lead somewhere fixed. Keys: `from` (\"mesh\" or \"host\"), `listen`, `to`, "
      "`proto`, "
-     "`allow`, `proxy_protocol`.",
+     "`allow`, `proxy_protocol`, `shadow_host`.",
      "[{ listen = \"8080\", to = \"127.0.0.1:80\", allow = [\"any-member\"] }]"},
     {"port_forward", "list of tables", "none", kRestart,
      "Ports of the host that lead into the mesh, open to whoever reaches them. Keys: `bind_addr`, "
      "`dst_addr`, `proto`.",
      "[{ bind_addr = \"127.0.0.1:8080\", dst_addr = \"10.144.1.2:80\", proto = \"tcp\" }]"},
+    {"socks5_proxy", "URL", "none", kApplied,
+     "The proxy at this address of the host, open to whoever reaches it.",
+     "\"socks5://127.0.0.1:1080\""},
     {"tcp_whitelist", "list of ports and ranges", "none", kApplied,
      "TCP ports of this node that the mesh may use; all others are closed.",
      "[\"80\", \"8000-9000\"]"},
@@ -102,6 +105,9 @@ constexpr KeySpec kKeys[] = {
     {"service.*.listen_host", "address with port", "none", kApplied,
      "Also at this address of the host. On loopback every program of the host may use it.",
      "\"127.0.0.1:2323\""},
+    {"service.*.shadow_host", "true or false", "false", kApplied,
+     "Take the port from a program of the host that listens at it; without, the host keeps it.",
+     "true"},
     {"service.*.max_sessions", "1 to 65536", "proxy 512, shell 32, menu 32, echo 64", kApplied,
      "A caller beyond is reset.", "5"},
     {"service.*.max_sessions_per_caller", "1 to 65536", "proxy 256, shell 8, menu 4, echo 16",

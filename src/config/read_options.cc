@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "config/listening_ports.h"
 #include "config/read_acl.h"
 #include "config/reference_keys.h"
 
@@ -332,16 +333,6 @@ void read_services(OptionReader& document, NodeOptions& options) {
                           : fmt::format("is no service; did you mean `{}`?", near)}
         );
     }
-    // Two services cannot have the same port.
-    for (auto a = options.services.begin(); a != options.services.end(); ++a) {
-        for (auto b = options.services.begin(); b != a; ++b) {
-            if (!a->enabled || !b->enabled || a->port != b->port) continue;
-            document.problems().push_back(
-                {document.position_of("service"), fmt::format("service.{}.port", a->spec->name),
-                 fmt::format("{} is the port of service {}, too", a->port, b->spec->name)}
-            );
-        }
-    }
 }
 
 // What is the reference's and not served: accepted only where it is off.
@@ -416,7 +407,9 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
     }
     options.acl = read_acl(in);
     read_services(in, options);
+    read_socks5_proxy(in, options);
     options.forwards = edge::read_forwards(in);
+    check_ports(in, options);
     refuse_unsupported(in);
     in.finish();
     return options;

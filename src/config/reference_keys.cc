@@ -50,7 +50,6 @@ constexpr DocumentRule kDocumentRules[] = {
     {"ipv6_public_addr_auto", "there are no leases of public addresses"},
     {"ipv6_public_addr_prefix", "there are no leases of public addresses"},
     {"mapped_listeners", "Selvage does not announce its listeners"},
-    {"socks5_proxy", "use [service.proxy] with `listen_host` for a proxy on this host"},
     {"stun_servers", "STUN is not used; write [] or leave it out"},
     {"stun_servers_v6", "STUN is not used; write [] or leave it out"},
     {"credential_file", "there are no credentials"},

@@ -44,6 +44,13 @@ public:
         return claims_.contains({static_cast<packet::IpProtocol>(protocol), port});
     }
     std::size_t size() const { return claims_.size(); }
+    // The port numbers that are claimed for any protocol.
+    std::set<std::uint16_t> ports() const {
+        std::set<std::uint16_t> out;
+        for (const auto& [protocol, port] : claims_)
+            out.insert(port);
+        return out;
+    }
 
 private:
     friend class Claim;

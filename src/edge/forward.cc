@@ -16,6 +16,10 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr Duration kUdpIdle = std::chrono::seconds(60);
 // Connections, or senders of datagrams, of one forward; those beyond are refused.
 constexpr std::size_t kLiveMax = 512;
+// Of one member of the mesh.
+constexpr std::size_t kLivePerPeer = 128;
+// Datagrams of one sender that wait until its target is known; later ones are lost.
+constexpr std::size_t kPendingMax = 4;
 constexpr std::size_t kDatagramMax = 65'535;
 
 // "HOST:PORT", as the authority of a URL is written.
@@ -30,6 +34,7 @@ std::optional<ForwardOptions> read_forward(OptionReader& in) {
     out.from = in.word("from", "mesh", {"mesh", "host"}) == "mesh" ? Origin::mesh : Origin::host;
     out.udp = in.word("proto", "tcp", {"tcp", "udp"}) == "udp";
     out.allow = AllowList::read(in, "allow");
+    out.shadow_host = in.boolean("shadow_host", false);
     out.proxy_protocol = in.boolean("proxy_protocol", false);
     if (out.proxy_protocol && out.udp) in.problem("proxy_protocol", "is for tcp only");
     const auto to = read_target(in, "to");
@@ -113,30 +118,43 @@ Bytes build_proxy_header(const Endpoint& from, const Endpoint& to) {
 
 struct Forwards::Running {
     struct Flow {
-        DatagramSocketPtr far;
+        // Null while the target is looked up. Shared with a datagram that is being sent.
+        std::shared_ptr<DatagramSocket> far;
         Endpoint target;
         TimePoint last_active;
+        std::vector<Bytes> pending;  // at most kPendingMax
     };
     ForwardInfo info;
-    rt::Acceptor* acceptor = nullptr;  // owned by its accept loop, valid until we close it
+    std::map<PeerId, std::size_t> live_of;  // of members of the mesh
+    rt::Acceptor* acceptor = nullptr;       // owned by its accept loop, valid until we close it
     DatagramSocketPtr near;
     std::map<Endpoint, Flow> flows;  // at most kLiveMax
 };
 
-// One connection's share of the limit.
+// One connection's or sender's share of the limits.
 class Forwards::Place {
 public:
-    explicit Place(Running& forward) : forward_(&forward) { ++forward.info.live; }
-    Place(Place&& other) noexcept : forward_(std::exchange(other.forward_, nullptr)) {}
+    Place(Running& forward, PeerId peer) : forward_(&forward), peer_(peer) {
+        ++forward.info.live;
+        if (peer_) ++forward.live_of[peer_];
+    }
+    Place(Place&& other) noexcept
+        : forward_(std::exchange(other.forward_, nullptr)), peer_(other.peer_) {}
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
     Place& operator=(Place&&) = delete;
     ~Place() {
-        if (forward_ != nullptr) --forward_->info.live;
+        if (forward_ == nullptr) return;
+        --forward_->info.live;
+        if (!peer_) return;
+        const auto mine = forward_->live_of.find(peer_);
+        if (--mine->second == 0) forward_->live_of.erase(mine);
     }
+    Running& forward() const { return *forward_; }
 
 private:
     Running* forward_;
+    PeerId peer_;
 };
 
 Forwards::Forwards(Parts parts, std::vector<ForwardOptions> options)
@@ -167,17 +185,18 @@ Result<> Forwards::start() {
 Result<> Forwards::start_one(Running& forward) {
     const ForwardOptions& options = forward.info.options;
     const bool mesh = options.from == Origin::mesh;
+    const PortRequest request{.port = options.listen.port, .shadow_host = options.shadow_host};
     const std::string what =
         fmt::format("forward {} to {}", options.listen.port, options.to.to_string());
     if (options.udp) {
-        auto opened = mesh ? parts_.ports.publish_datagrams(options.listen.port)
+        auto opened = mesh ? parts_.ports.publish_datagrams(request)
                            : parts_.host_listener.listen_datagrams(options.listen);
         if (!opened) return std::move(opened).error().with(what);
         forward.near = std::move(*opened);
         scope_.spawn(what, receive_loop(forward));
     } else {
-        auto opened = mesh ? parts_.ports.publish(options.listen.port)
-                           : parts_.host_listener.listen(options.listen);
+        auto opened =
+            mesh ? parts_.ports.publish(request) : parts_.host_listener.listen(options.listen);
         if (!opened) return std::move(opened).error().with(what);
         forward.acceptor = opened->get();
         scope_.spawn(what, accept_loop(forward, std::move(*opened)));
@@ -205,27 +224,29 @@ std::vector<ForwardInfo> Forwards::list() const {
     return out;
 }
 
-bool Forwards::admits(
-    const Running& forward, const Endpoint& remote, const Endpoint& local, bool udp
-) {
+std::optional<PeerId> Forwards::admit(
+    const Running& forward, const Endpoint& remote, const Endpoint& local
+) const {
     const ForwardOptions& options = forward.info.options;
-    if (forward.info.live >= kLiveMax) return false;
-    if (options.open_to_all) return true;
+    if (forward.info.live >= kLiveMax) return std::nullopt;
+    if (options.open_to_all) return PeerId{};
     Caller caller;
     caller.origin = options.from;
     caller.address = remote;
     caller.local = local;
     if (options.from == Origin::host) {
         const bool loopback = remote.address.unmapped().is_loopback();
-        return (loopback && options.listen.address.unmapped().is_loopback()) ||
-               options.allow.matches(caller);
+        const bool mine = loopback && options.listen.address.unmapped().is_loopback();
+        return mine || options.allow.matches(caller) ? std::optional(PeerId{}) : std::nullopt;
     }
     const auto member =
-        udp ? parts_.node.member_at(remote.address) : parts_.node.who_is(remote, local);
-    if (!member) return false;
+        options.udp ? parts_.node.member_at(remote.address) : parts_.node.who_is(remote, local);
+    if (!member) return std::nullopt;
     caller.peer = member->peer;
     caller.host_name = member->host_name;
-    return options.allow.matches(caller);
+    const auto live = forward.live_of.find(member->peer);
+    if (live != forward.live_of.end() && live->second >= kLivePerPeer) return std::nullopt;
+    return options.allow.matches(caller) ? std::optional(member->peer) : std::nullopt;
 }
 
 rt::Task<> Forwards::accept_loop(Running& forward, rt::AcceptorPtr acceptor) {
@@ -236,18 +257,20 @@ rt::Task<> Forwards::accept_loop(Running& forward, rt::AcceptorPtr acceptor) {
             co_await rt::sleep_for(parts_.runtime, kAcceptPause);
             continue;
         }
-        if (!admits(forward, (*stream)->remote(), (*stream)->local(), false)) {
+        const auto peer = admit(forward, (*stream)->remote(), (*stream)->local());
+        if (!peer) {
             ++forward.info.refused;
             (*stream)->reset();
             continue;
         }
         ++forward.info.accepted;
         const std::string name = fmt::format("forward {}", (*stream)->remote());
-        scope_.spawn(name, run_stream(forward, Place(forward), std::move(*stream)));
+        scope_.spawn(name, run_stream(Place(forward, *peer), std::move(*stream)));
     }
 }
 
-rt::Task<> Forwards::run_stream(Running& forward, Place, rt::StreamPtr stream) {
+rt::Task<> Forwards::run_stream(Place place, rt::StreamPtr stream) {
+    Running& forward = place.forward();
     auto far = co_await rt::with_timeout(parts_.runtime, kDialLimit, dial(forward.info.options.to));
     if (far && forward.info.options.proxy_protocol) {
         const Bytes header = build_proxy_header(stream->remote(), stream->local());
@@ -283,56 +306,62 @@ rt::Task<> Forwards::receive_loop(Running& forward) {
     for (;;) {
         auto got = co_await forward.near->receive(buffer);
         if (!got) co_return;
-        DatagramSocket* const far = co_await flow_of(forward, got->from);
-        if (far == nullptr) continue;
-        const auto flow = forward.flows.find(got->from);
-        if (flow == forward.flows.end()) continue;  // its socket failed at once
+        const ByteView datagram = ByteView(buffer).first(got->size);
+        auto flow = forward.flows.find(got->from);
+        if (flow == forward.flows.end()) {
+            const auto peer = admit(forward, got->from, forward.near->local());
+            if (!peer) {
+                ++forward.info.refused;
+                continue;
+            }
+            flow = forward.flows.emplace(got->from, Running::Flow()).first;
+            const std::string name = fmt::format("forward {}", got->from);
+            flow->second.pending.emplace_back(datagram.begin(), datagram.end());
+            scope_.spawn(name, run_flow(Place(forward, *peer), got->from));
+            continue;
+        }
+        if (flow->second.far == nullptr) {
+            std::vector<Bytes>& pending = flow->second.pending;
+            if (pending.size() < kPendingMax)
+                pending.emplace_back(datagram.begin(), datagram.end());
+            continue;
+        }
         flow->second.last_active = parts_.runtime.now();
         const Endpoint target = flow->second.target;
-        static_cast<void>(co_await far->send(target, ByteView(buffer).first(got->size)));
+        const std::shared_ptr<DatagramSocket> far = flow->second.far;
+        static_cast<void>(co_await far->send(target, datagram));
     }
 }
 
-// The sender's own socket towards the target; null when it may have none.
-rt::Task<DatagramSocket*> Forwards::flow_of(Running& forward, Endpoint client) {
-    if (const auto found = forward.flows.find(client); found != forward.flows.end()) {
-        co_return found->second.far.get();
-    }
-    if (!admits(forward, client, forward.near->local(), true)) {
-        ++forward.info.refused;
-        co_return nullptr;
-    }
-    auto target =
-        co_await rt::with_timeout(parts_.runtime, kDialLimit, find_target(forward.info.options.to));
-    Result<DatagramSocketPtr> far = Errc::unreachable;
-    if (target) {
-        far = parts_.node.in_mesh(target->address)
-                  ? parts_.dialer.open_mesh_datagrams()
-                  : parts_.dialer.open_host_datagrams(target->address);
-    }
-    if (!far) {
-        ++forward.info.failed;
-        co_return nullptr;
-    }
-    ++forward.info.accepted;
-    ++forward.info.live;
-    DatagramSocket* const socket = far->get();
-    forward.flows[client] = {std::move(*far), *target, parts_.runtime.now()};
-    scope_.spawn(fmt::format("forward {}", client), answer_loop(forward, client, *target));
-    co_return socket;
+Result<DatagramSocketPtr> Forwards::open_far(const Endpoint& target) {
+    if (parts_.node.in_mesh(target.address)) return parts_.dialer.open_mesh_datagrams();
+    return parts_.dialer.open_host_datagrams(target.address);
 }
 
-rt::Task<> Forwards::answer_loop(Running& forward, Endpoint client, Endpoint target) {
+// One sender: looks the target up, opens the way there, and carries the answers back.
+rt::Task<> Forwards::run_flow(Place place, Endpoint client) {
+    Running& forward = place.forward();
     // The flow goes with this coroutine, however that ends.
     struct Entry {
         Running& forward;
         Endpoint client;
-        ~Entry() {
-            forward.flows.erase(client);
-            --forward.info.live;
-        }
+        ~Entry() { forward.flows.erase(client); }
     } const entry{forward, client};
+    auto target =
+        co_await rt::with_timeout(parts_.runtime, kDialLimit, find_target(forward.info.options.to));
+    Result<DatagramSocketPtr> far = Errc::unreachable;
+    if (target) far = open_far(*target);
+    if (!far) {
+        ++forward.info.failed;
+        co_return;
+    }
+    ++forward.info.accepted;
     Running::Flow& flow = forward.flows.at(client);
+    flow.far = std::move(*far);
+    flow.target = *target;
+    flow.last_active = parts_.runtime.now();
+    for (const Bytes& datagram : std::exchange(flow.pending, {}))
+        static_cast<void>(co_await flow.far->send(*target, datagram));
     Bytes buffer(kDatagramMax);
     for (;;) {
         auto got = co_await rt::with_timeout(parts_.runtime, kUdpIdle, flow.far->receive(buffer));
@@ -342,7 +371,7 @@ rt::Task<> Forwards::answer_loop(Running& forward, Endpoint client, Endpoint tar
             continue;
         }
         const Endpoint from{got->from.address.unmapped(), got->from.port};
-        if (from != target) continue;  // a stranger
+        if (from != *target) continue;  // a stranger
         flow.last_active = parts_.runtime.now();
         static_cast<void>(co_await forward.near->send(client, ByteView(buffer).first(got->size)));
     }

@@ -2,13 +2,17 @@
 // the host to a place in the mesh. Set by the configuration alone.
 //
 //   TCP  accept -> allowed? -> dial (10 s) -> [PROXY header] -> copy both ways
-//   UDP  each sender has a socket of its own towards the target; it goes after 60 s of silence
+//   UDP  each sender has a socket of its own towards the target; it goes after 60 s of silence.
+//        While the target is looked up, its first few datagrams wait, and nobody else's do.
 //
-// The target is the configuration's, so no rules for destinations apply to it.
+// A forward carries 512 connections or senders at once, a member of the mesh 128 of them, so that
+// it takes more than one to keep the others out. The target is the configuration's, so no rules for
+// destinations apply to it.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,13 +60,16 @@ private:
 
     Result<> start_one(Running& forward);
     rt::Task<> accept_loop(Running& forward, rt::AcceptorPtr acceptor);
-    bool admits(const Running& forward, const Endpoint& remote, const Endpoint& local, bool udp);
-    rt::Task<> run_stream(Running& forward, Place place, rt::StreamPtr stream);
+    // Who it is that may use the forward now; no peer for a program of the host.
+    std::optional<PeerId> admit(
+        const Running& forward, const Endpoint& remote, const Endpoint& local
+    ) const;
+    rt::Task<> run_stream(Place place, rt::StreamPtr stream);
     rt::Task<Result<Endpoint>> find_target(Destination to);
     rt::Task<Result<rt::StreamPtr>> dial(Destination to);
     rt::Task<> receive_loop(Running& forward);
-    rt::Task<DatagramSocket*> flow_of(Running& forward, Endpoint client);
-    rt::Task<> answer_loop(Running& forward, Endpoint client, Endpoint target);
+    rt::Task<> run_flow(Place place, Endpoint client);
+    Result<DatagramSocketPtr> open_far(const Endpoint& target);
 
     Parts parts_;
     std::vector<std::unique_ptr<Running>> running_;  // as many as are configured

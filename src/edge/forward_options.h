@@ -16,6 +16,7 @@ struct ForwardOptions {
     Destination to;
     AllowList allow;
     bool open_to_all = false;     // as the reference's port forwards are
+    bool shadow_host = false;     // take the port of the mesh from a program of the host
     bool proxy_protocol = false;  // TCP: tell the target who calls, PROXY protocol version 2
 };
 

@@ -134,6 +134,47 @@ TEST_F(ForwardTest, DatagramsOfEachSenderHaveTheirOwnWayBack) {
     EXPECT_EQ(target.received().size(), 1U);
 }
 
+TEST_F(ForwardTest, OneMemberCannotTakeAllPlaces) {
+    dialer.listening[kTarget] = true;
+    start(to_host(true));
+    const Endpoint port{kNodeAddress, 8080};
+    std::vector<std::unique_ptr<DatagramClient>> laptop;
+    for (std::uint16_t i = 0; i < 140; ++i) {
+        laptop.push_back(std::make_unique<DatagramClient>(
+            runtime, ports.net, Endpoint{kLaptopAddress, static_cast<std::uint16_t>(4000 + i)}
+        ));
+        laptop.back()->send(port, "x");
+    }
+    EXPECT_EQ(info().live, 128U);
+    EXPECT_EQ(info().refused, 12U);
+    node.add(IpAddress::v4(10, 144, 1, 9), 9, "laptop");  // another node of that name
+    DatagramClient other(runtime, ports.net, {IpAddress::v4(10, 144, 1, 9), 1});
+    other.send(port, "x");
+    EXPECT_EQ(info().live, 129U);
+    runtime.run_for(2min);
+    laptop[0]->send(port, "x");
+    EXPECT_EQ(info().live, 1U);
+}
+
+TEST_F(ForwardTest, ASlowLookUpHoldsUpItsOwnSenderOnly) {
+    DatagramClient target(runtime, ports.net, kTarget);
+    auto options = to_host(true);
+    options.to = {.name = "slow.example", .address = {}, .port = kTarget.port};
+    dialer.names["slow.example"] = {{kTarget.address}};
+    dialer.slow_names["slow.example"] = 5s;
+    start(std::move(options));
+    const Endpoint port{kNodeAddress, 8080};
+    DatagramClient one(runtime, ports.net, {kLaptopAddress, 4000});
+    for (int i = 0; i < 10; ++i)
+        one.send(port, "while it is looked up");
+    dialer.slow_names.clear();
+    DatagramClient two(runtime, ports.net, {kLaptopAddress, 4001});
+    two.send(port, "quick");
+    EXPECT_EQ(target.received().size(), 1U);
+    runtime.run_for(6s);
+    EXPECT_EQ(target.received().size(), 4U) << "the first few waited";
+}
+
 std::string problems_of(OptionTable row, std::string_view key) {
     OptionTable document;
     document.append(key, OptionValue(std::move(row), {}));

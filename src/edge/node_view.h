@@ -82,13 +82,20 @@ public:
     virtual rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) = 0;
 };
 
-// Takes ports of the virtual address; the claim lives as long as the acceptor or socket. Port 0
-// chooses a free one.
+struct PortRequest {
+    std::uint16_t port = 0;  // 0 chooses a free one
+    // Take the port from a program of the host that waits there; without it that is an error.
+    bool shadow_host = false;
+};
+
+// Takes ports of the virtual address; the claim lives as long as the acceptor or socket.
 class PortPublisher {
 public:
     virtual ~PortPublisher() = default;
-    virtual Result<rt::AcceptorPtr> publish(std::uint16_t port) = 0;
-    virtual Result<DatagramSocketPtr> publish_datagrams(std::uint16_t port) = 0;
+    virtual Result<rt::AcceptorPtr> publish(PortRequest request) = 0;
+    virtual Result<DatagramSocketPtr> publish_datagrams(PortRequest request) = 0;
+    // Whether a program of the host waits for calls at this TCP port of the virtual address, too.
+    virtual bool host_listens(std::uint16_t port) const = 0;
 };
 
 // Listens on a socket of the host, for listen_host and the like.

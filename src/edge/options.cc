@@ -7,8 +7,8 @@ namespace selvage::edge {
 namespace {
 
 constexpr std::string_view kCommonKeys[] = {
-    "enabled",      "port",       "allow", "max_sessions", "max_sessions_per_caller",
-    "idle_timeout", "listen_host"
+    "enabled",      "port",        "allow",      "max_sessions", "max_sessions_per_caller",
+    "idle_timeout", "listen_host", "shadow_host"
 };
 
 bool is_common(std::string_view key) {
@@ -67,6 +67,7 @@ ServiceOptions read_service_options(
             in.problem("listen_host", "must be an address and port, as \"127.0.0.1:1080\"");
         }
     }
+    options.shadow_host = in.boolean("shadow_host", false);
     if (spec.check != nullptr) spec.check(in);
     in.finish();
     options.own = table;

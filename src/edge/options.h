@@ -23,7 +23,14 @@ struct ServiceOptions {
     Duration idle_timeout{0};                   // no byte in either direction; zero: never
     // Also for programs of this host: on loopback for all of them, elsewhere by allow.
     std::optional<Endpoint> listen_host;
+    // Whoever reaches listen_host may use it, as the reference's socks5_proxy.
+    bool host_is_open = false;
+    // Take the port from a program of the host that listens there.
+    bool shadow_host = false;
     OptionTable own;
+
+    // Who is for the host alone leaves its port in the mesh to others.
+    bool serves_mesh() const { return !allow.empty() || !listen_host; }
 };
 
 // The defaults of a service.

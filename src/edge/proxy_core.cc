@@ -93,7 +93,7 @@ rt::Task<Result<ProxyCore::Binding>> ProxyCore::bind(Visit& visit, Destination p
     if (expected.is_unspecified()) co_return Errc::denied;
     Result<rt::AcceptorPtr> acceptor = Errc::unsupported;
     if (context_.node.in_mesh(expected)) {
-        acceptor = context_.ports.publish(0);
+        acceptor = context_.ports.publish({});
     } else if (bind_host_ && context_.host_listener != nullptr) {
         acceptor = context_.host_listener->listen({*bind_host_, 0});
     }
@@ -134,7 +134,7 @@ rt::Task<Result<rt::StreamPtr>> ProxyCore::accept_expected(Visit& visit, Binding
 Result<DatagramSocketPtr> ProxyCore::open_relay_port(
     const Visit& visit, const rt::Stream& control
 ) {
-    if (visit.caller_.origin == Origin::mesh) return context_.ports.publish_datagrams(0);
+    if (visit.caller_.origin == Origin::mesh) return context_.ports.publish_datagrams({});
     if (context_.host_listener == nullptr) return Errc::unsupported;
     return context_.host_listener->listen_datagrams({control.local().address, 0});
 }

@@ -70,6 +70,12 @@ Result<> ServiceHost::start_service(Running& service) {
     parts_.log.info(
         "service started", "service={} port={}", service.options.spec->name, service.options.port
     );
+    if (service.options.shadow_host && parts_.ports.host_listens(service.options.port)) {
+        parts_.log.warn(
+            "service hides a program of the host", "service={} port={}", service.options.spec->name,
+            service.options.port
+        );
+    }
     return {};
 }
 
@@ -78,8 +84,9 @@ Result<> ServiceHost::open_ports(Running& service, const ServiceOptions& options
     const auto name = fmt::format("service {}", options.spec->name);
     rt::AcceptorPtr mesh;
     rt::AcceptorPtr host;
-    if (service.mesh == nullptr) {
-        auto opened = parts_.ports.publish(options.port);
+    if (service.mesh == nullptr && options.serves_mesh()) {
+        auto opened =
+            parts_.ports.publish({.port = options.port, .shadow_host = options.shadow_host});
         if (!opened) {
             return std::move(opened).error().with(fmt::format("{}: port {}", name, options.port));
         }
@@ -185,7 +192,7 @@ bool ServiceHost::allowed(const ServiceOptions& options, const Caller& caller) {
     // Who listens on loopback means the programs of this host; that is the rule for them.
     const bool loopback = caller.address.address.unmapped().is_loopback() &&
                           caller.local.address.unmapped().is_loopback();
-    if (caller.origin == Origin::host && loopback) return true;
+    if (caller.origin == Origin::host && (loopback || options.host_is_open)) return true;
     return options.allow.matches(caller);
 }
 
@@ -381,6 +388,7 @@ std::vector<ServiceInfo> ServiceHost::services() const {
             .sessions = service->live,
             .counters = service->counters,
             .error = service->error,
+            .shadows_host = service->mesh != nullptr && parts_.ports.host_listens(options.port),
         });
     }
     return out;

@@ -47,6 +47,8 @@ struct ServiceInfo {
     std::size_t sessions = 0;
     ServiceCounters counters;
     std::string error;  // why an enabled service is not running
+    // A program of the host listens at the port as well: only programs of the host reach that one.
+    bool shadows_host = false;
 };
 
 struct SessionInfo {

@@ -31,7 +31,7 @@ Result<> ServiceHost::apply(std::vector<ServiceOptions> options) {
 }
 
 Result<> ServiceHost::apply_to(Running& service, ServiceOptions options) {
-    const bool runs = service.mesh != nullptr;
+    const bool runs = service.mesh != nullptr || service.host != nullptr;
     if (!options.enabled || !runs) {
         if (runs) stop_service(service, "switched off");
         service.options = std::move(options);
@@ -40,7 +40,8 @@ Result<> ServiceHost::apply_to(Running& service, ServiceOptions options) {
     }
     Result<> moved;
     ServiceOptions old = std::exchange(service.options, std::move(options));
-    const bool new_port = service.options.port != old.port;
+    const bool new_port =
+        service.options.port != old.port || service.options.serves_mesh() != old.serves_mesh();
     if (new_port || service.options.listen_host != old.listen_host) {
         rt::Acceptor* const mesh = new_port ? std::exchange(service.mesh, nullptr) : nullptr;
         // An address of the host can be listened on once only, so the old one goes first.
@@ -55,7 +56,7 @@ Result<> ServiceHost::apply_to(Running& service, ServiceOptions options) {
             service.options.port = old.port;
             service.options.listen_host = old.listen_host;
             // Best effort: the port of before may be free still.
-            static_cast<void>(open_ports(service, service.options));
+            if (old.serves_mesh()) static_cast<void>(open_ports(service, service.options));
         }
         service.error = moved ? std::string() : moved.error().message();
     }

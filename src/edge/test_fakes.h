@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -235,12 +236,16 @@ class FakePorts final : public PortPublisher, public HostListener {
 public:
     explicit FakePorts(rt::VirtualRuntime& runtime) : net(runtime), runtime_(runtime) {}
 
-    Result<rt::AcceptorPtr> publish(std::uint16_t port) override {
-        return listen({kNodeAddress, port});
+    Result<rt::AcceptorPtr> publish(PortRequest request) override {
+        if (!request.shadow_host && host_listens(request.port)) {
+            return Error(Errc::in_use, "a program of the host listens there");
+        }
+        return listen({kNodeAddress, request.port});
     }
-    Result<DatagramSocketPtr> publish_datagrams(std::uint16_t port) override {
-        return net.open({kNodeAddress, port});
+    Result<DatagramSocketPtr> publish_datagrams(PortRequest request) override {
+        return net.open({kNodeAddress, request.port});
     }
+    bool host_listens(std::uint16_t port) const override { return host_programs.contains(port); }
     Result<DatagramSocketPtr> listen_datagrams(Endpoint at) override { return net.open(at); }
     Result<rt::AcceptorPtr> listen(Endpoint at) override {
         if (at.port == 0) at.port = next_port_++;
@@ -274,6 +279,7 @@ public:
     }
 
     FakeDatagramNet net;
+    std::set<std::uint16_t> host_programs;  // ports of the address at which the host serves
 
 private:
     rt::VirtualRuntime& runtime_;
@@ -333,6 +339,7 @@ public:
     }
     Task<Result<std::vector<IpAddress>>> resolve(std::string name) override {
         log.push_back("resolve " + name);
+        if (slow_names.contains(name)) co_await rt::sleep_for(runtime_, slow_names[name]);
         auto& answers = names[name];
         if (answers.empty()) co_return Errc::not_found;
         auto answer = answers.front();
@@ -341,6 +348,7 @@ public:
     }
 
     std::map<std::string, std::deque<std::vector<IpAddress>>> names;
+    std::map<std::string, Duration> slow_names;
     std::map<Endpoint, Error> failing;
     std::map<Endpoint, Duration> slow;
     std::map<Endpoint, bool> listening;

@@ -24,6 +24,9 @@ struct NodeEnvironment {
     host::TerminalFactory* terminals = nullptr;  // none: no shells
     std::string host_name;                       // of this machine
     std::function<std::vector<IpAddress>()> host_addresses;
+    // Whether a program of the host waits at this place of its kernel.
+    std::function<bool(packet::IpProtocol, const Endpoint&)> host_listens =
+        [](packet::IpProtocol, const Endpoint&) { return false; };
     // Ids, keys of hash tables and nonces. The simulation gives a repeatable source.
     std::function<void(MutableByteView)> fill_random;
     // The node cannot go on (its TUN device was deleted): look at Node::failure() and stop it.

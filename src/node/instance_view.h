@@ -15,6 +15,7 @@
 #include "dataplane/acl.h"
 #include "dataplane/drop_log.h"
 #include "dataplane/tap.h"
+#include "edge/forward.h"
 #include "edge/service_host.h"
 #include "node/counters.h"
 #include "node/reload.h"
@@ -110,6 +111,7 @@ public:
     virtual std::vector<AnnouncedNetworkFacts> announced_networks() const = 0;  // by server, name
     virtual std::vector<connect::ConnectorStatus> connectors() const = 0;
     virtual std::vector<edge::ServiceInfo> services() const = 0;
+    virtual std::vector<edge::ForwardInfo> forwards() const = 0;
     virtual std::vector<edge::SessionInfo> sessions() const = 0;
     virtual bool kill_session(edge::SessionId id) = 0;
     // See edge::ServiceHost::issue_token.

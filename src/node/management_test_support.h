@@ -96,6 +96,7 @@ public:
             {.url = "tcp://b:1", .state = connect::ConnectorState::waiting, .last_error = ""}
         };
     }
+    std::vector<edge::ForwardInfo> forwards() const override { return forwarded; }
     std::vector<edge::ServiceInfo> services() const override {
         edge::ServiceInfo proxy{
             .name = "proxy",
@@ -194,6 +195,7 @@ public:
     dataplane::Taps& taps() override { return watched; }
     std::vector<dataplane::DropSample> drop_samples() const override { return drops; }
 
+    std::vector<edge::ForwardInfo> forwarded;
     edge::ClientPtr reached;
     dataplane::Acl rules{SipKey{1, 2}};
     std::vector<dataplane::DropSample> drops;

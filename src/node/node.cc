@@ -1,6 +1,8 @@
 // How a node is put together.
 #include "node/node.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/wildcard.h"
 #include "node/node_console.h"
@@ -161,7 +163,10 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
       ),
       publisher_(
           environment_.runtime, forwarder_.claims(), overlay_,
-          options_.addresses.any() || options_.dhcp
+          options_.addresses.any() || options_.dhcp,
+          [this](packet::IpProtocol protocol, std::uint16_t port) {
+              return host_listens(protocol, port);
+          }
       ),
       host_ports_(environment_.runtime, environment_.pool, environment_.sockets),
       shells_(
@@ -232,28 +237,31 @@ std::string Node::device_name() const {
     return tun_port_ ? tun_port_->device().name() : "";
 }
 
-std::vector<Endpoint> Node::own_listeners() const {
+std::vector<Endpoint> Node::own_listeners() {
     std::vector<Endpoint> out;
     for (const tunnel::Url& url : listeners_.urls()) {
         if (auto address = IpAddress::parse(url.host)) out.push_back({*address, url.port});
     }
-    for (const edge::ServiceInfo& service : services_.services()) {
-        if (!service.enabled) continue;
+    // Services, forwards, and the ports of BIND and of UDP associations.
+    for (const std::uint16_t port : forwarder_.claims().ports()) {
         for (const Prefix& own : addresses().list())
-            out.push_back({own.address, service.port});
-        if (service.listen_host) out.push_back(*service.listen_host);
+            out.push_back({own.address, port});
     }
-    for (const edge::ForwardInfo& forward : forwards_.list()) {
-        const Endpoint& at = forward.options.listen;
-        if (forward.options.from == edge::Origin::host) {
-            out.push_back(at);
-        } else {
-            for (const Prefix& own : addresses().list())
-                out.push_back({own.address, at.port});
-        }
-    }
+    out.insert(out.end(), host_ports_.places().begin(), host_ports_.places().end());
     if (options_.rpc_portal) out.push_back(*options_.rpc_portal);
     return out;
+}
+
+bool Node::host_listens(packet::IpProtocol protocol, std::uint16_t port) const {
+    if (!tun_port_) return false;
+    // Where we listen for the host's programs we are in nobody's way.
+    const bool ours = std::ranges::any_of(host_ports_.places(), [port](const Endpoint& at) {
+        return at.port == port;
+    });
+    if (ours) return false;
+    return std::ranges::any_of(addresses().list(), [&](const Prefix& own) {
+        return environment_.host_listens(protocol, {own.address, port});
+    });
 }
 
 bool Node::refuse_underlay(const IpAddress& remote) const {

@@ -70,6 +70,7 @@ public:
     netstack::Stack& stack() { return stack_; }
     netstack::OverlaySockets& overlay() { return overlay_; }
     edge::ServiceHost& services() { return services_; }
+    const edge::Forwards& forwards() const { return forwards_; }
     edge::Dialer& dialer() { return dialer_; }
     const edge::NodeView& view() const { return view_; }
     connect::Connectors& connectors() { return connectors_; }
@@ -93,7 +94,9 @@ private:
     rt::Task<> choose_address();
     // The kernel's routes, and a warning about others with our addresses.
     void look_at_routes();
-    std::vector<Endpoint> own_listeners() const;
+    std::vector<Endpoint> own_listeners();
+    // Whether a program of the host waits at this port of our address: with a device only.
+    bool host_listens(packet::IpProtocol protocol, std::uint16_t port) const;
     bool refuse_underlay(const IpAddress& remote) const;
     void on_device_lost(const Error& reason);
     void rename();

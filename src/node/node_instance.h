@@ -21,6 +21,7 @@ public:
         return node_.connectors().status();
     }
     std::vector<edge::ServiceInfo> services() const override { return node_.services().services(); }
+    std::vector<edge::ForwardInfo> forwards() const override { return node_.forwards().list(); }
     std::vector<edge::SessionInfo> sessions() const override { return node_.services().sessions(); }
     bool kill_session(edge::SessionId id) override { return node_.services().kill(id); }
     Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) override {

@@ -35,7 +35,7 @@ Result<ReloadReport> Node::reload(config::NodeOptions fresh) {
         options_.acl = std::move(fresh.acl);
         apply_acl(options_.acl);
     }
-    if (changes("service")) {
+    if (changes("service") || changes("socks5_proxy")) {
         auto served = services_.apply(fresh.services);
         if (!served) report.failures.push_back(served.error().message());
         options_.services = std::move(fresh.services);

@@ -39,7 +39,8 @@ private:
 
 std::string state_of(const edge::ServiceInfo& service) {
     if (!service.enabled) return "off";
-    return service.error.empty() ? "listening" : service.error;
+    if (!service.error.empty()) return service.error;
+    return service.shadows_host ? "listening (hides a program of the host)" : "listening";
 }
 
 }  // namespace
@@ -62,6 +63,8 @@ rt::Task<Result<Bytes>> SelvageApi::call(rpc::Caller caller, std::uint32_t metho
             co_return stats();
         case 20:
             co_return who_is(request);
+        case 30:
+            co_return list_forwards();
         default:
             co_return Errc::unsupported;
     }
@@ -133,6 +136,28 @@ Bytes SelvageApi::list_services() const {
             counters.refused_unknown + counters.refused_not_allowed + counters.refused_limit
         );
         row.set_state(state_of(service));
+    }
+    return rpc::to_wire(out);
+}
+
+Bytes SelvageApi::list_forwards() const {
+    api::ListForwardsResponse out;
+    for (const edge::ForwardInfo& forward : instance_.forwards()) {
+        const edge::ForwardOptions& options = forward.options;
+        const bool mesh = options.from == edge::Origin::mesh;
+        api::Forward& row = *out.add_forwards();
+        row.set_from(mesh ? "mesh" : "host");
+        row.set_proto(options.udp ? "udp" : "tcp");
+        row.set_listen(mesh ? std::to_string(options.listen.port) : options.listen.to_string());
+        row.set_to(printable(options.to.to_string()));
+        for (const edge::AllowRule& rule : options.allow.rules())
+            row.add_allow(printable(edge::to_text(rule)));
+        if (options.open_to_all) row.add_allow("everybody");
+        row.set_live(forward.live);
+        row.set_accepted(forward.accepted);
+        row.set_refused(forward.refused);
+        row.set_failed(forward.failed);
+        row.set_state(forward.error.empty() ? "listening" : forward.error);
     }
     return rpc::to_wire(out);
 }

@@ -20,6 +20,7 @@ private:
     Bytes status() const;
     Bytes stats() const;
     Bytes list_services() const;
+    Bytes list_forwards() const;
     Bytes list_sessions() const;
     rt::Task<Result<Bytes>> ping(Bytes request);
     rt::Task<Result<Bytes>> open_stream(rpc::Caller caller, Bytes request);

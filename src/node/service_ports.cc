@@ -115,33 +115,98 @@ Result<edge::DatagramSocketPtr> ServiceDialer::open_host_datagrams(const IpAddre
     return HostDatagrams::open(parts_.runtime, parts_.pool, parts_.sockets, {any, 0});
 }
 
-Result<rt::AcceptorPtr> MeshPublisher::publish(std::uint16_t port) {
+Result<> MeshPublisher::check(packet::IpProtocol protocol, edge::PortRequest request) const {
     if (!has_address_) return no_address();
-    if (port != 0) return gateway::publish_tcp_port(claims_, overlay_, port);
+    if (request.shadow_host || request.port == 0 || !host_listens_(protocol, request.port)) {
+        return {};
+    }
+    return Error(
+        Errc::in_use,
+        "a program of this host listens there and keeps it; `shadow_host = true` takes it"
+    );
+}
+
+Result<rt::AcceptorPtr> MeshPublisher::publish(edge::PortRequest request) {
+    if (auto good = check(packet::IpProtocol::tcp, request); !good) return std::move(good).error();
+    if (request.port != 0) return gateway::publish_tcp_port(claims_, overlay_, request.port);
     constexpr std::uint32_t kRange = dataplane::kStackPortLast - dataplane::kStackPortFirst + 1;
     Result<rt::AcceptorPtr> last = Errc::in_use;
     for (int attempt = 0; attempt < kPortAttempts && !last; ++attempt) {
-        const auto chosen = dataplane::kStackPortFirst + runtime_.rng().below(kRange);
-        last = gateway::publish_tcp_port(claims_, overlay_, static_cast<std::uint16_t>(chosen));
+        const auto chosen =
+            static_cast<std::uint16_t>(dataplane::kStackPortFirst + runtime_.rng().below(kRange));
+        if (!host_listens(chosen)) last = gateway::publish_tcp_port(claims_, overlay_, chosen);
     }
     return last;
 }
 
-Result<edge::DatagramSocketPtr> MeshPublisher::publish_datagrams(std::uint16_t port) {
-    if (!has_address_) return no_address();
-    auto published = gateway::publish_udp_port(claims_, overlay_, port);
+Result<edge::DatagramSocketPtr> MeshPublisher::publish_datagrams(edge::PortRequest request) {
+    if (auto good = check(packet::IpProtocol::udp, request); !good) return std::move(good).error();
+    auto published = gateway::publish_udp_port(claims_, overlay_, request.port);
     if (!published) return std::move(published).error();
     return std::make_unique<MeshDatagrams>(
         std::move(published->socket), std::move(published->claim)
     );
 }
 
+namespace {
+
+// Takes its place from the list when it goes.
+class Listed {
+public:
+    Listed(std::shared_ptr<HostPorts::Places> places, const Endpoint& at)
+        : places_(std::move(places)), at_(places_->insert(at)) {}
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+    ~Listed() { places_->erase(at_); }
+
+private:
+    std::shared_ptr<HostPorts::Places> places_;
+    HostPorts::Places::iterator at_;
+};
+
+class ListedAcceptor final : public rt::Acceptor {
+public:
+    ListedAcceptor(std::shared_ptr<HostPorts::Places> places, rt::AcceptorPtr inner)
+        : listed_(std::move(places), inner->local()), inner_(std::move(inner)) {}
+    rt::Task<Result<rt::StreamPtr>> accept() override { return inner_->accept(); }
+    Endpoint local() const override { return inner_->local(); }
+    void close() override { inner_->close(); }
+
+private:
+    Listed listed_;
+    rt::AcceptorPtr inner_;
+};
+
+class ListedDatagrams final : public edge::DatagramSocket {
+public:
+    ListedDatagrams(std::shared_ptr<HostPorts::Places> places, edge::DatagramSocketPtr inner)
+        : listed_(std::move(places), inner->local()), inner_(std::move(inner)) {}
+    rt::Task<Result<Received>> receive(MutableByteView buffer) override {
+        return inner_->receive(buffer);
+    }
+    rt::Task<Result<>> send(Endpoint to, ByteView bytes) override {
+        return inner_->send(to, bytes);
+    }
+    Endpoint local() const override { return inner_->local(); }
+    void close() override { inner_->close(); }
+
+private:
+    Listed listed_;
+    edge::DatagramSocketPtr inner_;
+};
+
+}  // namespace
+
 Result<rt::AcceptorPtr> HostPorts::listen(Endpoint at) {
-    return sockets_.listen_tcp(at, {});
+    auto opened = sockets_.listen_tcp(at, {});
+    if (!opened) return std::move(opened).error();
+    return std::make_unique<ListedAcceptor>(places_, std::move(*opened));
 }
 
 Result<edge::DatagramSocketPtr> HostPorts::listen_datagrams(Endpoint at) {
-    return HostDatagrams::open(runtime_, pool_, sockets_, at);
+    auto opened = HostDatagrams::open(runtime_, pool_, sockets_, at);
+    if (!opened) return std::move(opened).error();
+    return std::make_unique<ListedDatagrams>(places_, std::move(*opened));
 }
 
 Result<std::unique_ptr<edge::Terminal>> Shells::open(const edge::TerminalRequest& request) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,27 +74,44 @@ class MeshPublisher final : public edge::PortPublisher {
 public:
     MeshPublisher(
         rt::Runtime& runtime, dataplane::ClaimTable& claims, netstack::OverlaySockets& overlay,
-        bool has_address
+        bool has_address, std::function<bool(packet::IpProtocol, std::uint16_t)> host_listens
     )
-        : runtime_(runtime), claims_(claims), overlay_(overlay), has_address_(has_address) {}
-    Result<rt::AcceptorPtr> publish(std::uint16_t port) override;
-    Result<edge::DatagramSocketPtr> publish_datagrams(std::uint16_t port) override;
+        : runtime_(runtime),
+          claims_(claims),
+          overlay_(overlay),
+          has_address_(has_address),
+          host_listens_(std::move(host_listens)) {}
+    Result<rt::AcceptorPtr> publish(edge::PortRequest request) override;
+    Result<edge::DatagramSocketPtr> publish_datagrams(edge::PortRequest request) override;
+    bool host_listens(std::uint16_t port) const override {
+        return host_listens_(packet::IpProtocol::tcp, port);
+    }
 
 private:
+    Result<> check(packet::IpProtocol protocol, edge::PortRequest request) const;
+
     rt::Runtime& runtime_;
     dataplane::ClaimTable& claims_;
     netstack::OverlaySockets& overlay_;
     bool has_address_;
+    // Whether a program of the host waits at this port of our address; never without a device.
+    std::function<bool(packet::IpProtocol, std::uint16_t)> host_listens_;
 };
 
+// Listens on the host, and knows where: callers of the proxy must not be led there.
 class HostPorts final : public edge::HostListener {
 public:
+    using Places = std::multiset<Endpoint>;
+
     HostPorts(rt::Runtime& runtime, packet::PacketPool& pool, host::Sockets& sockets)
         : runtime_(runtime), pool_(pool), sockets_(sockets) {}
     Result<rt::AcceptorPtr> listen(Endpoint at) override;
     Result<edge::DatagramSocketPtr> listen_datagrams(Endpoint at) override;
+    const Places& places() const { return *places_; }
 
 private:
+    // What listens may outlive us by a turn.
+    std::shared_ptr<Places> places_ = std::make_shared<Places>();
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
     host::Sockets& sockets_;

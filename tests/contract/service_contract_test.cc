@@ -158,7 +158,7 @@ TEST_P(ServiceContract, MovesToANewPortAndKeepsItsSessions) {
 
 TEST_P(ServiceContract, KeepsItsPortWhenTheNewOneIsTaken) {
     ServiceWorld& world = start(options());
-    auto taken = world.ports.publish(4711);
+    auto taken = world.ports.publish({.port = 4711});
     std::vector<ServiceOptions> changed;
     changed.push_back(options().set("port", std::int64_t{4711}).build());
     EXPECT_FALSE(world.host->apply(std::move(changed)));
@@ -220,7 +220,7 @@ TEST(ServiceHost, OneTakenPortDoesNotTakeTheOthersAway) {
     FakePorts ports(runtime);
     FakeNode node;
     FakeDialer dialer(runtime, ports.net);
-    auto taken = ports.publish(7);
+    auto taken = ports.publish({.port = 7});
     std::vector<ServiceOptions> options;
     options.push_back(OptionsBuilder("echo").build());
     options.push_back(OptionsBuilder("proxy").build());
@@ -234,6 +234,43 @@ TEST(ServiceHost, OneTakenPortDoesNotTakeTheOthersAway) {
     EXPECT_EQ(host.services()[0].error, "service echo: port 7: already in use");
     EXPECT_TRUE(ports.is_open({kNodeAddress, 1080}));
     runtime.run(host.stop());
+}
+
+TEST_P(ServiceContract, TheHostKeepsItsPortUnlessToldOtherwise) {
+    ServiceWorld& world = start(options());
+    std::vector<ServiceOptions> changed;
+    world.ports.host_programs.insert(world.port);
+    EXPECT_TRUE(world.info().shadows_host) << "a program of the host came later";
+    EXPECT_FALSE(world.ports.connect(world.port)->ended()) << "callers stay with the service";
+    ASSERT_TRUE(world.host->apply({}));
+    world.runtime.run_for(3s);
+    changed.push_back(options().build());
+    EXPECT_FALSE(world.host->apply(std::move(changed)));
+    EXPECT_NE(world.info().error, "");
+    EXPECT_FALSE(world.ports.is_open({kNodeAddress, world.port}));
+    changed.clear();
+    changed.push_back(options().set("shadow_host", true).build());
+    ASSERT_TRUE(world.host->apply(std::move(changed)));
+    EXPECT_EQ(world.info().error, "");
+    EXPECT_FALSE(world.ports.connect(world.port)->ended());
+    EXPECT_EQ(world.sink->count("hides a program of the host"), 1U);
+}
+
+TEST_P(ServiceContract, AServiceForTheHostAloneLeavesItsPortInTheMeshAlone) {
+    std::vector<ServiceOptions> all;
+    all.push_back(
+        options().set_list("allow", {}).set("listen_host", std::string("127.0.0.1:900")).build()
+    );
+    ServiceWorld& world = start(options());
+    ASSERT_TRUE(world.host->apply(std::move(all)));
+    EXPECT_FALSE(world.ports.is_open({kNodeAddress, world.port}));
+    const Endpoint host_port{IpAddress::v4(127, 0, 0, 1), 900};
+    auto client = world.ports.connect({IpAddress::v4(127, 0, 0, 1), 5}, host_port);
+    EXPECT_FALSE(client->ended());
+    all.clear();
+    all.push_back(options().build());
+    ASSERT_TRUE(world.host->apply(std::move(all)));
+    EXPECT_TRUE(world.ports.is_open({kNodeAddress, world.port}));
 }
 
 TEST(ServiceHost, KnockingDoesNotFillTheLog) {

@@ -148,3 +148,25 @@ def test_the_host_asks_from_a_claimed_udp_port_and_gets_its_answer(world, selvag
     wait_until(lambda: listening(node.host, 5400, "u"), 5, "the host's own server echoes")
     assert here.ask(caller.host, caller.ip, node.ip, 5400, 5000) == f"{caller.ip} 5000\n"
     assert node.counters()["dropped.first_fragment_missing"] == 0
+
+
+def test_the_references_own_keys_serve_programs_of_the_host(world, mode, selvage_node):
+    here = Forwarded(world, mode, selvage_node, socks5_proxy="socks5://0.0.0.0:1080",
+                     port_forward=[{"bind_addr": "0.0.0.0:8081", "dst_addr": "10.144.1.1:8000",
+                                    "proto": "tcp"}])
+    here.serve_at_the_caller()
+    # From the host, and from beyond, which needs no membership there.
+    for host, address in ((here.node.host, "127.0.0.1"),
+                          (here.server, here.node.host.address("beyond"))):
+        page = host.run("curl", "-sS", "--max-time", "20", "--socks5", f"{address}:1080",
+                        f"http://{here.caller.ip}:8000/peer").stdout
+        assert page == f"{here.node.ip}\n"
+        assert host.run("curl", "-sS", "--max-time", "20", f"http://{address}:8081/page").stdout == PAGE
+    # In the mesh the port is not ours.
+    listed = here.node.cli("forwards")
+    assert [(row["listen"], row["to"], row["accepted"]) for row in listed] == [
+        ("0.0.0.0:8081", "10.144.1.1:8000", 2)]
+    if mode == "rootless":
+        closed = here.caller.host.run("curl", "-sS", "--max-time", "20", f"http://{here.node.ip}:1080/",
+                                      check=False)
+        assert closed.returncode == 7

@@ -3,7 +3,9 @@ import pytest
 
 from easytier import EasyTierNode
 from selvage import PASSWORD_HASH
-from tools import iperf, web_server
+from toml_text import toml_text
+from tools import iperf, listening, web_server
+from waiting import wait_until
 
 SERVICES = {
     "proxy": {"enabled": True, "allow": ["any-member"]},
@@ -60,3 +62,43 @@ def test_iperf_runs_between_the_kernels(pair):
                                     (easytier.host, node.host, easytier.ip)):
         assert iperf(server, client, address) > 5e6
         assert iperf(server, client, address, udp=True, rate="10M") > 5e6
+
+
+PAGE = "a page beyond the mesh\n"
+
+
+def test_the_host_keeps_a_port_that_it_listens_on_already(world, selvage_node):
+    caller, host = world.host("caller"), world.host("selvage")
+    world.segment("net", "10.201.1.0/24", caller, host)
+    easytier = EasyTierNode(caller, "10.144.1.1", listen=["udp://0.0.0.0:11010"])
+    server = web_server(host, "0.0.0.0", 1080)
+    services = {"proxy": {"enabled": True, "allow": ["any-member"]},
+                "echo": {"enabled": True, "allow": ["any-member"]}}
+    node = selvage_node(host, "10.144.1.2", tun=True, services=services,
+                        peers=[f"udp://{caller.address()}:11010"])
+    easytier.wait_for_route("selvage")
+    node.wait_for_route("caller")
+
+    def page():
+        return caller.run("curl", "-sS", "--max-time", "10", f"http://{node.ip}:1080/page", check=False).stdout
+
+    assert "a program of this host listens there" in node.service("proxy")["state"]
+    assert node.service("echo")["state"] == "listening", "the others are served"
+    assert "a program of this host listens there" in node.process.text()
+    assert page() == PAGE
+    # Told so, the node takes the port; programs of the host itself still reach their server.
+    node.config["service"]["proxy"]["shadow_host"] = True
+    (node.directory / "selvage.toml").write_text(toml_text(node.config))
+    node.run_cli("reload")
+    assert node.service("proxy")["state"] == "listening (hides a program of the host)"
+    assert page() != PAGE
+    assert host.run("curl", "-sS", "--max-time", "10", f"http://{node.ip}:1080/page").stdout == PAGE
+    server.kill()
+    wait_until(lambda: not listening(host, 1080), 5, "the host's server is gone")
+    assert node.service("proxy")["state"] == "listening"
+
+
+def test_a_server_of_the_host_that_comes_later_is_told_of(pair):
+    _, node = pair
+    web_server(node.host, node.ip, 1080)
+    assert node.service("proxy")["state"] == "listening (hides a program of the host)"

@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -36,6 +37,14 @@ std::vector<IpAddress> machine_addresses() {
         }
     }
     return out;
+}
+
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    // Refused, the old limit holds.
+    static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 }  // namespace selvage::host

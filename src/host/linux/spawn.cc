@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -60,6 +61,9 @@ struct ChildPlan {
     ::_exit(127);
 }
 
+// Descriptors of a program that does not ask for more.
+constexpr rlim_t kUsualFiles = 1024;
+
 [[noreturn]] void become(const ChildPlan& plan) {
     for (int number = 1; number < NSIG; ++number) {
         struct sigaction action{};
@@ -85,6 +89,12 @@ struct ChildPlan {
     }
     if (::chdir(plan.directory) != 0 && ::chdir("/") != 0) give_up(plan, Step::identity);
     ::umask(022);
+    // As a login would have it, whatever we need ourselves: programs that use select() rely on it.
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > kUsualFiles) {
+        files.rlim_cur = kUsualFiles;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
     sigset_t none;
     ::sigemptyset(&none);
     ::pthread_sigmask(SIG_SETMASK, &none, nullptr);

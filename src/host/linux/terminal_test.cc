@@ -86,6 +86,7 @@ TEST_F(TerminalTest, TheProgramLeadsItsOwnSessionWithNothingInherited) {
     // A child's, because a shell blocks signals for moments of its own.
     EXPECT_EQ(ask("grep -c 'Sig...:.0000000000000000' /proc/self/status"), "3\n");
     EXPECT_EQ(ask("umask"), "0022\n");
+    EXPECT_EQ(ask("test $(ulimit -n) -le 1024 && echo yes"), "yes\n");
 }
 
 TEST_F(TerminalTest, TheEnvironmentIsCleanAndTheHomeEntered) {
