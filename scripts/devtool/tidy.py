@@ -4,8 +4,8 @@ A file is checked again only when it, a header of ours that it includes, or .cla
 it was last found clean: the digest of what a check read is kept in build/<preset>/tidy.
 
 Most of the time of a check goes into the system's headers, so files with the same flags are checked several at
-a time, included by one source. A group in which anything is found (or in which two files use one name
-for different things) is halved until the file stands alone; what is reported is always the file alone.
+a time, included by one source. A group in which two files use one name for different things, or in which
+anything is found, is halved until the file stands alone; what is reported is always the file alone.
 
 Tests are checked without the path-sensitive analyzer: it spends most of a minute on the branches of one
 file's assertions, and the sanitizers run those paths anyway.
@@ -21,6 +21,7 @@ import subprocess
 from .building import build
 from .shell import BUILD, Failure, ROOT, Stopwatch, run, step
 
+CLANG = "clang++-19"
 CLANG_TIDY = "clang-tidy-19"
 ANALYZER = "clang-analyzer-*"
 GROUP = 10
@@ -76,12 +77,14 @@ def check_alone(source, database):
 
 
 def check_together(sources, flags, database):
-    """Whether a source that includes all of these is clean; the rules that hold for included .cc files are off."""
+    """Whether a source that includes all of these compiles and is clean; rules about including .cc files are off."""
     groups = database / "tidy" / "groups"
     groups.mkdir(exist_ok=True)
     text = "".join(f'#include "{source}"\n' for source in sources)
     whole = groups / (hashlib.sha256(text.encode()).hexdigest()[:16] + ".cc")
     whole.write_text(text)
+    if finished([CLANG, *flags, "-w", "-fsyntax-only", whole])[0] != 0:
+        return False  # a second to learn what the check would say after a minute
     rules = ["bugprone-suspicious-include"] + ([ANALYZER] if is_test(sources[0]) else [])
     status, _ = finished([CLANG_TIDY, "--quiet", "--warnings-as-errors=*", rules_without(*rules),
                           f"--header-filter={re.escape(str(ROOT))}/(?!build/).*", whole, "--", *flags])

@@ -287,7 +287,9 @@ TEST(Substitution, PasswordHashesAreNotReferences) {
     );
 }
 
-CommandLine parsed(std::vector<std::string> arguments, const Environment& env = variables()) {
+CommandLine parsed(
+    const std::vector<std::string>& arguments, const Environment& env = variables()
+) {
     auto out = parse_command_line(arguments, env);
     EXPECT_TRUE(out) << out.error().message();
     return out.value_or(CommandLine{});
@@ -302,7 +304,9 @@ NodeOptions only_instance(
     return std::move(loaded->instances[0]);
 }
 
-std::string refusal(std::vector<std::string> arguments, const Environment& env = variables()) {
+std::string refusal(
+    const std::vector<std::string>& arguments, const Environment& env = variables()
+) {
     auto command_line = parse_command_line(arguments, env);
     if (!command_line) return command_line.error().message();
     auto loaded = load(*command_line, env);

@@ -37,6 +37,7 @@ namespace {
 template <class T>
 std::vector<std::string> texts_of(const std::vector<T>& values) {
     std::vector<std::string> out;
+    out.reserve(values.size());
     for (const T& value : values)
         out.push_back(value.to_string());
     return out;
@@ -62,6 +63,7 @@ void describe_whitelist(
 ) {
     if (ports.empty()) return;
     std::vector<std::string> texts;
+    texts.reserve(ports.size());
     for (const dataplane::PortRange& range : ports)
         texts.push_back(range.to_string());
     out += fmt::format("{} = {}\n", key, quoted_list(texts));

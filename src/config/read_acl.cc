@@ -274,6 +274,7 @@ template <class Items, class Text>
 void describe_list(std::string_view key, const Items& items, Text text, std::string& out) {
     if (items.empty()) return;
     std::vector<std::string> texts;
+    texts.reserve(std::size(items));
     for (const auto& item : items)
         texts.push_back(text(item));
     out += fmt::format("{} = {}\n", key, quoted_list(texts));

@@ -110,7 +110,8 @@ public:
         rt::Event changed;
     };
 
-    FakeAcceptor(std::shared_ptr<Queue> queue, Endpoint local) : queue_(queue), local_(local) {}
+    FakeAcceptor(std::shared_ptr<Queue> queue, Endpoint local)
+        : queue_(std::move(queue)), local_(local) {}
     ~FakeAcceptor() override { close(); }
     Task<Result<rt::StreamPtr>> accept() override {
         const auto queue = queue_;
@@ -499,8 +500,8 @@ public:
           ports(runtime),
           dialer(runtime, ports.net),
           terminals(runtime),
-          commands(runtime) {
-        port = options.port;
+          commands(runtime),
+          port(options.port) {
         std::vector<ServiceOptions> all;
         all.push_back(std::move(options));
         host = std::make_unique<ServiceHost>(

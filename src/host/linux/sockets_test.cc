@@ -19,7 +19,7 @@ using packet::PacketBuf;
 const IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
 
 class SocketsTest : public testing::Test {
-protected:
+public:
     SocketsTest() {
         std::string pattern = (std::filesystem::temp_directory_path() / "socketsXXXXXX").string();
         directory_ = ::mkdtemp(pattern.data());
@@ -30,6 +30,8 @@ protected:
         EXPECT_EQ(pool_.in_use(), 0U);
         std::filesystem::remove_all(directory_);
     }
+
+protected:
     struct Pair {
         rt::StreamPtr near;
         rt::StreamPtr far;

@@ -98,7 +98,7 @@ Bytes fragment6(ByteView whole, const FragmentPlan& plan) {
 }
 
 class ReassemblyTest : public ::testing::Test {
-protected:
+public:
     std::optional<Bytes> add(const Bytes& packet) {
         const auto meta = packet::parse_ip(packet);
         EXPECT_TRUE(meta && meta->is_fragment);
