@@ -52,6 +52,7 @@ private:
     std::unique_ptr<host::Sockets> sockets_;
     std::unique_ptr<host::TunFactory> tuns_;
     std::unique_ptr<host::TerminalFactory> terminals_;
+    std::unique_ptr<host::RecordFiles> record_files_;
     std::unique_ptr<host::ServiceManager> manager_;
     rt::Event changed_{loop_};  // a signal came, or an instance failed
     bool stopping_ = false;

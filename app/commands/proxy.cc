@@ -22,7 +22,7 @@ class Proxy final : public Command {
 public:
     explicit Proxy(CLI::App& arguments) {
         arguments.add_option("--via", via_, "ADDRESS:PORT of another proxy");
-        arguments.add_option("command", command_, "run this with the variables set");
+        arguments.add_option("command", command_, "after --: run this with the variables set");
         arguments.prefix_command();
     }
 

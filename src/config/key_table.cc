@@ -137,6 +137,13 @@ constexpr KeySpec kKeys[] = {
      "Host account of the shell; another one needs root.", "\"guest\""},
     {"service.shell.shell", "absolute path", "the account's login shell", kApplied,
      "Program of the shell.", "\"/bin/bash\""},
+    {"service.shell.record", "absolute path", "none", kApplied,
+     "Folder for recordings of sessions (asciicast v2), one file each.",
+     "\"/var/lib/selvage/recordings\""},
+    {"service.shell.record_file_mib", "1 to 65536", "64", kApplied,
+     "Largest recording; a session that reaches it ends.", "16"},
+    {"service.shell.record_total_mib", "1 to 1048576", "1024", kApplied,
+     "Largest folder of recordings; beyond it there are no sessions.", "4096"},
     {"service.shell.allow_root", "true or false", "false", kApplied,
      "Without it a shell with user id 0 is refused.", "true"},
 };

@@ -13,6 +13,7 @@
 #include "edge/caller.h"
 #include "edge/node_commands.h"
 #include "edge/node_view.h"
+#include "edge/recording.h"
 #include "edge/terminal.h"
 #include "edge/token_store.h"
 #include "rt/runtime.h"
@@ -46,6 +47,7 @@ struct ServiceContext {
     HostListener* host_listener;  // null where there is none
     SessionControl& sessions;
     TerminalSpawner* terminals;  // null where the platform has none
+    RecordingStore* recordings;  // null where the platform has none
     TokenStore& tokens;
     NodeCommands* commands;  // null where nobody answers them
 };

@@ -130,6 +130,7 @@ void ServiceHost::make_service(Running& service) {
         .host_listener = parts_.host_listener,
         .sessions = *this,
         .terminals = parts_.terminals,
+        .recordings = parts_.recordings,
         .tokens = tokens_,
         .commands = parts_.commands,
     });

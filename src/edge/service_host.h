@@ -71,6 +71,7 @@ public:
         PortPublisher& ports;
         HostListener* host_listener = nullptr;  // null: listen_host is an error
         TerminalSpawner* terminals = nullptr;
+        RecordingStore* recordings = nullptr;
         NodeCommands* commands = nullptr;
     };
 

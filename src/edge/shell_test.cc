@@ -110,6 +110,26 @@ TEST_F(TelnetTest, CommandsBecomeKeysOrAnInterrupt) {
     EXPECT_EQ(typed(bytes("fff1fff9fff2")), "");
 }
 
+TEST_F(TelnetTest, SpeaksUtf8AndNoOtherCharacterSet) {
+    telnet.receive(as_view(bytes("fffb2a")));
+    EXPECT_EQ(output(), bytes("fffd2a"));
+    const auto asked = [this](std::string_view request) {
+        telnet.receive(as_view(bytes("fffa2a01") + std::string(request) + bytes("fff0")));
+        return output();
+    };
+    EXPECT_EQ(asked(";ISO-8859-1;utf-8"), bytes("fffa2a02") + "utf-8" + bytes("fff0"));
+    EXPECT_EQ(asked("[TTABLE]\x01 UTF-8 X"), bytes("fffa2a02") + "UTF-8" + bytes("fff0"));
+    for (const auto* other : {";ISO-8859-1", ";UTF-8000;XUTF-8", "", ";", "[TTABLE]"})
+        EXPECT_EQ(asked(other), bytes("fffa2a03fff0")) << other;
+    telnet.receive(as_view(bytes("fffa2a0401fff0")));
+    EXPECT_EQ(output(), bytes("fffa2a05fff0"));
+    telnet.receive(as_view(bytes("fffd2a")));
+    EXPECT_EQ(output(), bytes("fffb2afffa2a01") + ";UTF-8" + bytes("fff0"));
+    telnet.receive(as_view(bytes("fffa2a02") + "UTF-8" + bytes("fff0")));
+    EXPECT_EQ(output(), "");
+    EXPECT_EQ(typed(""), "");
+}
+
 TEST_F(TelnetTest, EnvironmentAndCompressionAreRefusedAndTheirMessagesDropped) {
     telnet.receive(
         as_view(bytes("fffb24"

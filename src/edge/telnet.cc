@@ -9,14 +9,27 @@
 namespace selvage::edge {
 namespace {
 
+// RFC 2066.
+constexpr std::uint8_t kCharset = 42;
+constexpr std::uint8_t kCharsetRequest = 1;
+constexpr std::uint8_t kCharsetAccepted = 2;
+constexpr std::uint8_t kCharsetRejected = 3;
+constexpr std::uint8_t kTranslationTable = 4;
+constexpr std::uint8_t kTranslationRejected = 5;
+constexpr std::string_view kOurCharset = "UTF-8";
+
 const telnet_telopt_t kOptions[] = {
-    {TELNET_TELOPT_ECHO, TELNET_WILL, TELNET_DONT}, {TELNET_TELOPT_SGA, TELNET_WILL, TELNET_DO},
-    {TELNET_TELOPT_BINARY, TELNET_WILL, TELNET_DO}, {TELNET_TELOPT_TTYPE, TELNET_WONT, TELNET_DO},
-    {TELNET_TELOPT_NAWS, TELNET_WONT, TELNET_DO},   {-1, 0, 0},
+    {TELNET_TELOPT_ECHO, TELNET_WILL, TELNET_DONT},
+    {TELNET_TELOPT_SGA, TELNET_WILL, TELNET_DO},
+    {TELNET_TELOPT_BINARY, TELNET_WILL, TELNET_DO},
+    {TELNET_TELOPT_TTYPE, TELNET_WONT, TELNET_DO},
+    {TELNET_TELOPT_NAWS, TELNET_WONT, TELNET_DO},
+    {kCharset, TELNET_WILL, TELNET_DO},
+    {-1, 0, 0},
 };
 
-// A terminal's name or size; anything longer is not that.
-constexpr std::size_t kSubnegotiationMax = 64;
+// A terminal's name or size, or a list of character sets; anything longer is not that.
+constexpr std::size_t kSubnegotiationMax = 256;
 constexpr std::size_t kTermMax = 32;
 constexpr std::uint16_t kLargestSide = 1000;  // columns or rows; programs allocate by it
 
@@ -25,7 +38,27 @@ constexpr std::uint8_t kLf = '\n';
 constexpr std::uint8_t kNul = 0;
 
 bool is_wanted(std::uint8_t option) {
-    return option == TELNET_TELOPT_TTYPE || option == TELNET_TELOPT_NAWS;
+    return option == TELNET_TELOPT_TTYPE || option == TELNET_TELOPT_NAWS || option == kCharset;
+}
+
+// The name that we speak as the client spells it in its request; empty when it is not in there.
+std::string_view our_charset_in(std::string_view request) {
+    constexpr std::string_view kTable = "[TTABLE]";
+    if (request.starts_with(kTable)) {  // and a version
+        request.remove_prefix(std::min(request.size(), kTable.size() + 1));
+    }
+    if (request.empty()) return {};
+    const char separator = request.front();
+    request.remove_prefix(1);
+    while (!request.empty()) {
+        const std::string_view name = request.substr(0, request.find(separator));
+        const bool ours = std::ranges::equal(name, kOurCharset, [](char a, char b) {
+            return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b;
+        });
+        if (ours) return name;
+        request.remove_prefix(std::min(request.size(), name.size() + 1));
+    }
+    return {};
 }
 
 }  // namespace
@@ -158,6 +191,7 @@ void Telnet::on_event(const telnet_event_t& event) {
             break;
         case TELNET_EV_DO:
             if (event.neg.telopt == TELNET_TELOPT_BINARY) server_binary_ = true;
+            if (event.neg.telopt == kCharset) say_charset(kCharsetRequest, ";UTF-8");
             break;
         case TELNET_EV_DONT:
             if (event.neg.telopt == TELNET_TELOPT_BINARY) server_binary_ = false;
@@ -176,6 +210,24 @@ void Telnet::on_event(const telnet_event_t& event) {
         case TELNET_EV_WARNING:
             break;
     }
+}
+
+void Telnet::say_charset(std::uint8_t verb, std::string_view text) {
+    const auto byte = static_cast<char>(verb);
+    telnet_begin_sb(telnet_, kCharset);
+    telnet_send(telnet_, &byte, 1);
+    telnet_send(telnet_, text.data(), text.size());
+    telnet_finish_sb(telnet_);
+}
+
+void Telnet::on_charset(ByteView body) {
+    Reader in(body);
+    std::uint8_t verb = 0;
+    if (!in.read(verb)) return;
+    if (verb == kTranslationTable) say_charset(kTranslationRejected, "");
+    if (verb != kCharsetRequest) return;
+    const std::string_view name = our_charset_in(as_text(in.rest()));
+    say_charset(name.empty() ? kCharsetRejected : kCharsetAccepted, name);
 }
 
 void Telnet::on_agreed(std::uint8_t option) {
@@ -239,6 +291,8 @@ void Telnet::on_subnegotiation(std::uint8_t option, ByteView body) {
         if (!in.read(verb) || verb != TELNET_TTYPE_IS) return;
         type_settled_ = true;
         term_ = sanitise_term(as_text(in.rest()));
+    } else if (option == kCharset) {
+        on_charset(body);
     }
 }
 

@@ -1,8 +1,9 @@
 // The server side of a telnet connection, without I/O; libtelnet speaks the protocol.
 //
-// We offer to echo and to suppress go-ahead, and ask for the terminal's type and size. Nothing else
-// is negotiated; environment variables in particular are neither asked for nor taken. What the
-// client says is reduced to: typed bytes, a size, a terminal name of a harmless form, interrupts.
+// We offer to echo and to suppress go-ahead, and ask for the terminal's type and size. A client
+// that speaks of character sets is told UTF-8 (RFC 2066). Nothing else is negotiated; environment
+// variables in particular are neither asked for nor taken. What the client says is reduced to:
+// typed bytes, a size, a terminal name of a harmless form, interrupts.
 #pragma once
 
 #include <cstdint>
@@ -71,6 +72,8 @@ private:
     void on_typed(ByteView bytes);
     void on_command(std::uint8_t command);
     void on_subnegotiation(std::uint8_t option, ByteView body);
+    void on_charset(ByteView body);
+    void say_charset(std::uint8_t verb, std::string_view text);
     void on_refused(std::uint8_t option);
     void on_agreed(std::uint8_t option);
 

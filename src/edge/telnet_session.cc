@@ -124,15 +124,24 @@ LineEditor::State TelnetSession::type_into(LineEditor& line) {
     return state;
 }
 
-rt::Task<> TelnetSession::run(Terminal& terminal) {
+rt::Task<> TelnetSession::run(Terminal& terminal, SessionRecording* recording) {
     using namespace boost::asio::experimental::awaitable_operators;
     // Whoever ends first ends the others.
-    co_await (from_client(terminal) || from_terminal(terminal) || to_client());
+    co_await (
+        from_client(terminal, recording) || from_terminal(terminal, recording) || to_client()
+    );
 }
 
-rt::Task<> TelnetSession::from_client(Terminal& terminal) {
+rt::Task<> TelnetSession::from_client(Terminal& terminal, SessionRecording* recording) {
     for (;;) {
-        if (const auto size = telnet_.take_resize()) terminal.resize(*size);
+        if (const auto size = telnet_.take_resize()) {
+            terminal.resize(*size);
+            if (recording != nullptr) {
+                // Full: the next output ends the session.
+                static_cast<void>(recording->add_resize(*size, runtime_.now()));
+                co_await recording->room();
+            }
+        }
         if (telnet_.take_interrupt()) terminal.interrupt();
         const Bytes typed = std::exchange(typed_, {});
         if (!typed.empty()) {
@@ -147,13 +156,22 @@ rt::Task<> TelnetSession::from_client(Terminal& terminal) {
     }
 }
 
-rt::Task<> TelnetSession::from_terminal(Terminal& terminal) {
+rt::Task<> TelnetSession::from_terminal(Terminal& terminal, SessionRecording* recording) {
     Bytes buffer(16 * 1024);
     for (;;) {
         co_await room_for_output();
         auto got = co_await terminal.stream().read_some(buffer);
         if (!got || *got == 0) break;
-        telnet_.show(ByteView(buffer).first(*got));
+        const ByteView shown = ByteView(buffer).first(*got);
+        if (recording != nullptr) {
+            if (!recording->add_output(shown, runtime_.now())) {
+                telnet_.show("\r\nThere is no room to record this session; it ends.\r\n");
+                output_changed_.notify();
+                break;
+            }
+            co_await recording->room();
+        }
+        telnet_.show(shown);
         output_changed_.notify();
     }
     const TimePoint deadline = runtime_.now() + kFlushLimit;

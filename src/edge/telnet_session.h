@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "edge/line_editor.h"
+#include "edge/recording.h"
 #include "edge/telnet.h"
 #include "edge/terminal.h"
 #include "rt/event.h"
@@ -36,14 +37,15 @@ public:
     // Reads until an interrupt, by key or by telnet, or the end of the stream. What was typed
     // before it is forgotten, what comes after it stays. Keys beyond a few thousand wait unread.
     rt::Task<> interrupted();
-    // Joins client and terminal until one of them ends.
-    rt::Task<> run(Terminal& terminal);
+    // Joins client and terminal until one of them ends, or there is no room to record what the
+    // terminal shows. Without a recording it is null.
+    rt::Task<> run(Terminal& terminal, SessionRecording* recording);
 
 private:
     LineEditor::State type_into(LineEditor& line);
     rt::Task<Result<>> settle_without_limit();
-    rt::Task<> from_client(Terminal& terminal);
-    rt::Task<> from_terminal(Terminal& terminal);
+    rt::Task<> from_client(Terminal& terminal, SessionRecording* recording);
+    rt::Task<> from_terminal(Terminal& terminal, SessionRecording* recording);
     rt::Task<> to_client();
     rt::Task<> room_for_output();
 

@@ -412,6 +412,35 @@ private:
     rt::VirtualRuntime& runtime_;
 };
 
+// Recordings kept in memory.
+class FakeRecordings final : public RecordingStore {
+public:
+    Task<Result<OpenedRecording>> create(std::string folder, std::string name) override {
+        if (failure) co_return *failure;
+        auto& text = files[folder + "/" + name];
+        text = std::make_shared<std::string>();
+        co_return OpenedRecording{.file = std::make_unique<File>(*this, text), .used = used};
+    }
+    std::map<std::string, std::shared_ptr<std::string>> files;
+    std::uint64_t used = 0;
+    bool disk_full = false;
+    std::optional<Error> failure;
+
+private:
+    class File final : public RecordingFile {
+    public:
+        File(FakeRecordings& owner, std::shared_ptr<std::string> text)
+            : owner_(owner), text_(std::move(text)) {}
+        void append(std::string text) override { *text_ += text; }
+        Task<> room() override { co_return; }
+        bool failed() const override { return owner_.disk_full; }
+
+    private:
+        FakeRecordings& owner_;
+        std::shared_ptr<std::string> text_;
+    };
+};
+
 // A node that answers its commands with what the test has put there.
 class FakeCommands final : public NodeCommands {
 public:
@@ -513,6 +542,7 @@ public:
                 .ports = ports,
                 .host_listener = &ports,
                 .terminals = &terminals,
+                .recordings = &recordings,
                 .commands = &commands,
             },
             std::move(all)
@@ -530,6 +560,7 @@ public:
     FakeNode node;
     FakeDialer dialer;
     FakeTerminals terminals;
+    FakeRecordings recordings;
     FakeCommands commands;
     std::uint16_t port = 0;
     std::unique_ptr<ServiceHost> host;

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "host/record_files.h"
 #include "host/sockets.h"
 #include "host/terminal.h"
 #include "host/tun.h"
@@ -22,6 +23,7 @@ struct NodeEnvironment {
     host::Sockets& sockets;
     host::TunFactory* tuns = nullptr;            // none: only no-TUN mode works
     host::TerminalFactory* terminals = nullptr;  // none: no shells
+    host::RecordFiles* record_files = nullptr;   // none: nothing is recorded
     std::string host_name;                       // of this machine
     std::function<std::vector<IpAddress>()> host_addresses;
     // Whether a program of the host waits at this place of its kernel.

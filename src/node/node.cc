@@ -173,6 +173,11 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
           environment_.terminals == nullptr ? std::nullopt
                                             : std::optional<Shells>(*environment_.terminals)
       ),
+      recordings_(
+          environment_.record_files == nullptr
+              ? std::nullopt
+              : std::optional<Recordings>(*environment_.record_files)
+      ),
       console_(std::make_unique<NodeConsole>(environment_.runtime, *this, environment_.log_tail)),
       services_(
           {.runtime = environment_.runtime,
@@ -182,6 +187,7 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .ports = publisher_,
            .host_listener = &host_ports_,
            .terminals = shells_ ? &*shells_ : nullptr,
+           .recordings = recordings_ ? &*recordings_ : nullptr,
            .commands = console_.get()},
           options_.services
       ),

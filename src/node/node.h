@@ -140,6 +140,7 @@ private:
     MeshPublisher publisher_;
     HostPorts host_ports_;
     std::optional<Shells> shells_;
+    std::optional<Recordings> recordings_;
     std::unique_ptr<NodeConsole> console_;
     edge::ServiceHost services_;
     edge::Forwards forwards_;

@@ -33,6 +33,17 @@ private:
     host::TerminalPtr inner_;
 };
 
+class HostRecording final : public edge::RecordingFile {
+public:
+    explicit HostRecording(std::unique_ptr<host::RecordFile> inner) : inner_(std::move(inner)) {}
+    void append(std::string text) override { inner_->append(std::move(text)); }
+    rt::Task<> room() override { return inner_->room(); }
+    bool failed() const override { return inner_->failed(); }
+
+private:
+    std::unique_ptr<host::RecordFile> inner_;
+};
+
 }  // namespace
 
 std::optional<edge::MemberInfo> MeshView::who_is(const Endpoint& remote, const Endpoint& local)
@@ -207,6 +218,14 @@ Result<edge::DatagramSocketPtr> HostPorts::listen_datagrams(Endpoint at) {
     auto opened = HostDatagrams::open(runtime_, pool_, sockets_, at);
     if (!opened) return std::move(opened).error();
     return std::make_unique<ListedDatagrams>(places_, std::move(*opened));
+}
+
+rt::Task<Result<edge::OpenedRecording>> Recordings::create(std::string folder, std::string name) {
+    auto opened = co_await files_.create(std::move(folder), std::move(name));
+    if (!opened) co_return std::move(opened).error();
+    co_return edge::OpenedRecording{
+        .file = std::make_unique<HostRecording>(std::move(opened->file)), .used = opened->used
+    };
 }
 
 Result<std::unique_ptr<edge::Terminal>> Shells::open(const edge::TerminalRequest& request) {

@@ -11,7 +11,9 @@
 #include "base/node_addresses.h"
 #include "dataplane/forwarder.h"
 #include "edge/node_view.h"
+#include "edge/recording.h"
 #include "edge/terminal.h"
+#include "host/record_files.h"
 #include "host/sockets.h"
 #include "host/terminal.h"
 #include "netstack/sockets/overlay_sockets.h"
@@ -115,6 +117,15 @@ private:
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
     host::Sockets& sockets_;
+};
+
+class Recordings final : public edge::RecordingStore {
+public:
+    explicit Recordings(host::RecordFiles& files) : files_(files) {}
+    rt::Task<Result<edge::OpenedRecording>> create(std::string folder, std::string name) override;
+
+private:
+    host::RecordFiles& files_;
 };
 
 class Shells final : public edge::TerminalSpawner {

@@ -28,6 +28,7 @@ struct ShellOptions {
     enum class Auth : std::uint8_t { password, token, mesh } auth = Auth::password;
     Users users;
     TerminalAccount account;
+    RecordingOptions recording;
 };
 
 ShellOptions read_options(OptionReader& in) {
@@ -42,6 +43,15 @@ ShellOptions read_options(OptionReader& in) {
     options.account.allow_root = in.boolean("allow_root", false);
     if (!options.account.shell.empty() && !options.account.shell.starts_with('/')) {
         in.problem("shell", "must be an absolute path, as \"/bin/bash\"");
+    }
+    constexpr std::int64_t kMebibyte = 1024 * 1024;
+    options.recording.folder = in.text("record", "");
+    options.recording.file_bytes_max =
+        static_cast<std::uint64_t>(in.integer("record_file_mib", 64, 1, 65'536) * kMebibyte);
+    options.recording.total_bytes_max =
+        static_cast<std::uint64_t>(in.integer("record_total_mib", 1024, 1, 1'048'576) * kMebibyte);
+    if (!options.recording.folder.empty() && !options.recording.folder.starts_with('/')) {
+        in.problem("record", "must be an absolute path, as \"/var/lib/selvage/recordings\"");
     }
     return options;
 }
@@ -69,19 +79,18 @@ public:
         session.telnet().start();
         auto entered = co_await enter(session, caller);
         if (!entered) co_return entered;
-        auto terminal = context_.terminals->open({
-            .account = options_.account,
-            .term = session.telnet().term(),
-            .size = session.telnet().take_resize().value_or(TerminalSize{}),
-        });
-        if (!terminal) {
-            context_.log.error("no shell", "reason=\"{}\"", terminal.error().message());
-            session.telnet().show("No shell here; the node's log says why.\r\n");
-            static_cast<void>(co_await session.last_words());
-            co_return terminal.error();
+        const TerminalSize size = session.telnet().take_resize().value_or(TerminalSize{});
+        std::optional<SessionRecording> recording;
+        if (!options_.recording.folder.empty()) {
+            auto recorded = co_await start_recording(session, caller, size, recording);
+            if (!recorded) co_return co_await give_up(session, recorded.error());
         }
+        auto terminal = context_.terminals->open(
+            {.account = options_.account, .term = session.telnet().term(), .size = size}
+        );
+        if (!terminal) co_return co_await give_up(session, terminal.error());
         context_.sessions.note(caller.session, "shell, " + session.telnet().term());
-        co_await session.run(**terminal);
+        co_await session.run(**terminal, recording ? &*recording : nullptr);
         co_return Result<>{};
     }
 
@@ -96,6 +105,36 @@ private:
     private:
         std::uint32_t& count_;
     };
+
+    rt::Task<Result<>> give_up(TelnetSession& session, Error reason) {
+        context_.log.error("no shell", "reason=\"{}\"", reason.message());
+        session.telnet().show("No shell here; the node's log says why.\r\n");
+        static_cast<void>(co_await session.last_words());
+        co_return reason;
+    }
+
+    rt::Task<Result<>> start_recording(
+        TelnetSession& session, const Caller& caller, TerminalSize size,
+        std::optional<SessionRecording>& recording
+    ) {
+        if (context_.recordings == nullptr) {
+            co_return Error(Errc::unsupported, "this platform records nothing");
+        }
+        const WallTime at = context_.runtime.wall_now();
+        auto opened = co_await context_.recordings->create(
+            options_.recording.folder, recording_name(at, caller.session.raw(), caller.host_name)
+        );
+        if (!opened) co_return std::move(opened).error().with("recording");
+        recorded_ = opened->used;  // somebody may have removed old ones
+        recording.emplace(
+            std::move(opened->file), options_.recording, recorded_, context_.runtime.now()
+        );
+        if (!recording->add_header(size, at, session.telnet().term(), caller.to_string())) {
+            co_return Error(Errc::limit, "the folder of recordings is full");
+        }
+        session.telnet().show("This session is recorded.\r\n");
+        co_return Result<>{};
+    }
 
     rt::Task<Result<>> enter(TelnetSession& session, const Caller& caller) {
         if (logging_in_ >= kLoggingIn) co_return Error(Errc::limit, "too many are logging in");
@@ -147,6 +186,7 @@ private:
     const ShellOptions options_;
     LoginGuard logins_;
     std::uint32_t logging_in_ = 0;
+    std::uint64_t recorded_ = 0;  // bytes of all recordings, as far as is known
 };
 
 void check_options(OptionReader& own) {

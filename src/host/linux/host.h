@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "host/record_files.h"
 #include "host/service_manager.h"
 #include "host/sockets.h"
 #include "host/terminal.h"
@@ -23,6 +24,8 @@ std::unique_ptr<TerminalFactory> make_linux_terminal_factory(
 std::unique_ptr<TunFactory> make_linux_tun_factory(
     rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
 );
+
+std::unique_ptr<RecordFiles> make_linux_record_files(rt::Runtime& runtime);
 
 // The one of NOTIFY_SOCKET; without it a manager that hears nothing and wants nothing.
 std::unique_ptr<ServiceManager> find_service_manager();
