@@ -56,6 +56,7 @@ extern const CommandSpec log_level_command;
 extern const CommandSpec connectors_command;
 extern const CommandSpec drops_command;
 extern const CommandSpec capture_command;
+extern const CommandSpec completion_command;
 
 // Standard output: a command's result, nothing else.
 void print(std::string_view text);

@@ -36,8 +36,12 @@ Daemon::Daemon(config::CommandLine command_line)
       metrics_(loop_, [this] { return metrics_text(); }, log_.child("metrics")) {}
 
 int Daemon::run(std::vector<config::NodeOptions> instances) {
-    if (command_line_.metrics) {
-        if (auto listening = metrics_.start(*sockets_, *command_line_.metrics); !listening) {
+    std::optional<Endpoint> metrics_at = command_line_.metrics;
+    for (const config::NodeOptions& options : instances) {
+        if (!metrics_at) metrics_at = options.metrics;
+    }
+    if (metrics_at) {
+        if (auto listening = metrics_.start(*sockets_, *metrics_at); !listening) {
             log_.error("cannot start", "reason=\"{}\"", listening.error().message());
             return kExitFailure;
         }

@@ -42,6 +42,7 @@ const CommandSpec* const kCommands[] = {
     &connectors_command,
     &drops_command,
     &capture_command,
+    &completion_command,
 };
 
 constexpr const char* kFooter = R"(

@@ -27,7 +27,8 @@ int run_program(const std::vector<std::string>& arguments) {
     if (!parsed) return fail(parsed.error(), kExitUsage);
     const config::CommandLine& command_line = *parsed;
     if (command_line.action == config::Action::show_help ||
-        command_line.action == config::Action::show_version) {
+        command_line.action == config::Action::show_version ||
+        command_line.action == config::Action::show_completion) {
         std::fputs(command_line.text.c_str(), stdout);
         return 0;
     }

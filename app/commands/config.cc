@@ -1,9 +1,12 @@
-// selvage config check FILE: says what is wrong with a configuration, without a node.
+// selvage config: says what is wrong with a configuration, what it comes to, and what may stand in
+// it, without a node.
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "config/describe.h"
+#include "config/key_table.h"
 #include "config/load.h"
+#include "config/manual.h"
 #include "environment.h"
 
 namespace selvage::app {
@@ -17,10 +20,16 @@ public:
         CLI::App* show = arguments.add_subcommand("show", "what a file comes to, without secrets");
         show->add_option("file", files_, "configuration file")->required();
         show_ = show;
+        keys_ = arguments.add_subcommand("keys", "every key of a file, and what it means");
+        keys_->add_flag("--man", man_, "as the manual page selvage.toml(5)");
         arguments.require_subcommand(1);
     }
 
     rt::Task<Result<int>> run(CommandContext& context) override {
+        if (keys_->parsed()) {
+            print(man_ ? config::build_key_manual() : context.json ? keys_json() : keys_text());
+            co_return 0;
+        }
         nlohmann::json problems = nlohmann::json::array();
         for (const std::string& file : files_) {
             auto options = config::load_file(file, variable);
@@ -41,15 +50,44 @@ public:
     }
 
 private:
+    static std::string keys_text() {
+        std::string out;
+        for (const config::KeySpec& spec : config::key_table()) {
+            out += fmt::format(
+                "{}: {}\n    {} (without it: {}; {})\n", spec.key, spec.meaning, spec.value,
+                spec.fallback,
+                spec.on_reload == config::OnReload::applied ? "a reload applies it"
+                                                            : "needs a restart"
+            );
+        }
+        return out;
+    }
+    static std::string keys_json() {
+        nlohmann::json out = nlohmann::json::array();
+        for (const config::KeySpec& spec : config::key_table()) {
+            out.push_back(
+                {{"key", spec.key},
+                 {"value", spec.value},
+                 {"default", spec.fallback},
+                 {"meaning", spec.meaning},
+                 {"example", spec.example},
+                 {"needs_restart", spec.on_reload == config::OnReload::restart}}
+            );
+        }
+        return out.dump(2) + "\n";
+    }
+
     std::vector<std::string> files_;
     CLI::App* show_ = nullptr;
+    CLI::App* keys_ = nullptr;
+    bool man_ = false;
 };
 
 }  // namespace
 
 const CommandSpec config_command{
     .name = "config",
-    .summary = "checks configuration files",
+    .summary = "checks and explains configuration files",
     .needs_node = false,
     .make = [](CLI::App& arguments) -> std::unique_ptr<Command> {
         return std::make_unique<Config>(arguments);

@@ -3,8 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 
+#include "config/completion.h"
+#include "config/local_endpoint.h"
 #include "config/version.h"
 
 namespace selvage::config {
@@ -139,7 +140,6 @@ constexpr Flag kFlags[] = {
     {"file-log-count", 0, Effect::refused, "Selvage logs to stderr", ""},
     {"daemon", 0, Effect::refused, "Selvage stays in the foreground as long as its instances", "",
      false},
-    {"gen-autocomplete", 0, Effect::refused, "there is no completion", "", false},
 };
 
 constexpr std::string_view kFooter = R"(
@@ -300,19 +300,6 @@ private:
     std::vector<std::string> mistakes_;
 };
 
-// "15888", "127.0.0.1:15888". A bare port is on loopback: the reference binds all addresses and
-// then turns away whoever is not of this host.
-std::optional<Endpoint> parse_portal(std::string_view text) {
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (error == std::errc{} && end == text.data() + text.size()) {
-        return Endpoint{IpAddress::v4(127, 0, 0, 1), port};
-    }
-    auto endpoint = Endpoint::parse(text);
-    if (!endpoint) return std::nullopt;
-    return *endpoint;
-}
-
 // The options that are about the process and not about the network.
 struct ProcessOptions {
     std::vector<std::string> config_files;
@@ -323,6 +310,7 @@ struct ProcessOptions {
     std::string socket;
     bool check = false;
     bool no_substitution = false;
+    std::string completion;
     bool help = false;
     bool version = false;
 };
@@ -359,6 +347,10 @@ public:
             "let --metrics-listen be an address that is not of loopback"
         );
         app_.add_option("--socket", process_.socket, "path of the management socket");
+        app_.add_option(
+            "--gen-autocomplete", process_.completion,
+            "print a completion script for bash, zsh or fish"
+        );
         app_.add_flag("-h,--help", process_.help, "this text");
         app_.add_flag("-V,--version", process_.version, "the version");
         for (const Flag& flag : kFlags) {
@@ -378,6 +370,9 @@ public:
 
     const ProcessOptions& process() const { return process_; }
     std::string help() { return app_.help(); }
+    std::string completion(Shell shell) const {
+        return build_completion(shell, describe_app(app_));
+    }
     std::vector<std::string> extras() const { return app_.remaining(); }
     bool given(std::size_t flag) const { return options_[flag]->count() > 0; }
     bool given(const std::string& name) { return app_.get_option(name)->count() > 0; }
@@ -437,6 +432,7 @@ std::string unknown_flag(const std::string& given) {
         "metrics-listen",
         "metrics-for-all",
         "socket",
+        "gen-autocomplete",
         "help",
         "version"
     };
@@ -464,7 +460,7 @@ void read_metrics_option(
 ) {
     const auto text = value_or_variable(given.metrics, "metrics-listen", environment);
     if (text.empty()) return;
-    out.metrics = parse_portal(text);
+    out.metrics = parse_local_endpoint(text);
     if (!out.metrics) {
         collector.complain("--metrics-listen", "must be a port or an address with one");
     } else if (!out.metrics->address.is_loopback() && !given.metrics_for_all) {
@@ -491,7 +487,7 @@ void read_process_options(
     out.socket = value_or_variable(given.socket, "socket", environment);
     const auto portal = value_or_variable(given.rpc_portal, "rpc-portal", environment);
     if (!portal.empty()) {
-        out.rpc_portal = parse_portal(portal);
+        out.rpc_portal = parse_local_endpoint(portal);
         if (!out.rpc_portal) {
             collector.complain("--rpc-portal", "must be a port or an address with one");
         }
@@ -538,6 +534,13 @@ Result<CommandLine> parse_command_line(
     if (parser.process().help) {
         out.action = Action::show_help;
         out.text = parser.help();
+        return out;
+    }
+    if (const std::string& name = parser.process().completion; !name.empty()) {
+        const auto shell = parse_shell(name);
+        if (!shell) return shell.error().with("--gen-autocomplete");
+        out.action = Action::show_completion;
+        out.text = parser.completion(*shell);
         return out;
     }
     if (parser.process().version) {

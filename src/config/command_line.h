@@ -13,11 +13,11 @@
 
 namespace selvage::config {
 
-enum class Action { run, show_help, show_version, check_config };
+enum class Action { run, show_help, show_version, show_completion, check_config };
 
 struct CommandLine {
     Action action = Action::run;
-    std::string text;                       // of help or version, to be printed
+    std::string text;                       // of help, version or completion, to be printed
     std::vector<std::string> config_files;  // "-" is standard input
     bool environment_in_files = true;
     LogLevel log_level = LogLevel::info;

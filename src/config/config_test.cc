@@ -554,5 +554,20 @@ TEST(CommandLine, ProcessOptionsAreRead) {
     EXPECT_EQ(help.text.find("--vpn-portal"), std::string::npos);
 }
 
+TEST(Metrics, AFileSwitchesThemOnForLoopbackUnlessItSaysMore) {
+    const auto local = parse_toml("metrics.listen = \"9100\"\n", "f");
+    ASSERT_TRUE(local) << local.error().message();
+    EXPECT_EQ(local->metrics->to_string(), "127.0.0.1:9100");
+    EXPECT_FALSE(parse_toml("", "f")->metrics);
+    const std::string wide = "metrics.listen = \"0.0.0.0:9100\"\n";
+    const auto refused = parse_toml(wide, "f");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message().find("metrics.listen"), std::string::npos);
+    EXPECT_NE(refused.error().message().find("for_all"), std::string::npos);
+    EXPECT_TRUE(parse_toml(wide + "metrics.for_all = true\n", "f"));
+    EXPECT_FALSE(parse_toml("metrics.listen = \"here\"\n", "f"));
+    EXPECT_FALSE(parse_toml("metrics.port = 9100\n", "f"));
+}
+
 }  // namespace
 }  // namespace selvage::config

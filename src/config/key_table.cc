@@ -70,12 +70,13 @@ constexpr KeySpec kKeys[] = {
     {"flags.foreign_relay_bps_limit", "number of bytes a second", "none", kRestart,
      "What is carried at most for each other network.", "125000"},
 
-    {"forward", "list of tables", "none", kRestart,
-     "Ports that lead somewhere fixed. Keys: `from` (\"mesh\" or \"host\"), `listen`, `to`, "
+    {"forward", "list of tables", "none", kApplied,
+     "Ports that lead somewhere fixed; connections of one that changed end. Keys: `from` (\"mesh\" "
+     "or \"host\"), `listen`, `to`, "
      "`proto`, "
      "`allow`, `proxy_protocol`, `shadow_host`.",
      "[{ listen = \"8080\", to = \"127.0.0.1:80\", allow = [\"any-member\"] }]"},
-    {"port_forward", "list of tables", "none", kRestart,
+    {"port_forward", "list of tables", "none", kApplied,
      "Ports of the host that lead into the mesh, open to whoever reaches them. Keys: `bind_addr`, "
      "`dst_addr`, `proto`.",
      "[{ bind_addr = \"127.0.0.1:8080\", dst_addr = \"10.144.1.2:80\", proto = \"tcp\" }]"},
@@ -92,6 +93,12 @@ constexpr KeySpec kKeys[] = {
      "from their next packet on.",
      "{ acl_v1 = { chains = [{ name = \"in\", chain_type = \"Inbound\", enabled = true, "
      "default_action = \"Drop\" }] } }"},
+
+    {"metrics.listen", "port, or address with port", "none", kRestart,
+     "Prometheus metrics over HTTP, of all instances of the process; a port alone is on loopback.",
+     "\"9100\""},
+    {"metrics.for_all", "true or false", "false", kRestart,
+     "Let `metrics.listen` be an address that is not of loopback.", "true"},
 
     {"service.*.enabled", "true or false", "false", kApplied,
      "Offer the service. Switched off, its sessions end.", "true"},

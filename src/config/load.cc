@@ -104,6 +104,7 @@ public:
             add({.name = "command line", .tree = {}, .problems = {}, .warnings = {}}, true);
         }
         check_names();
+        check_metrics();
         if (!mistakes_.empty()) {
             return Error(Errc::bad_argument, fmt::format("{}", fmt::join(mistakes_, "\n")));
         }
@@ -148,6 +149,21 @@ private:
         if (out_.instances.size() > 1 &&
             (command_line_.rpc_portal || !command_line_.socket.empty())) {
             mistakes_.push_back("--rpc-portal and --socket are for one instance, not for several");
+        }
+    }
+
+    // The process has one page for all its instances.
+    void check_metrics() {
+        std::optional<Endpoint> at;
+        for (const NodeOptions& options : out_.instances) {
+            if (!options.metrics) continue;
+            if (at && *at != *options.metrics) {
+                mistakes_.push_back(fmt::format(
+                    "metrics.listen: one address serves all instances of a process, not {} and {}",
+                    *at, *options.metrics
+                ));
+            }
+            at = options.metrics;
         }
     }
 

@@ -56,6 +56,8 @@ struct NodeOptions {
 
     // The management channel on TCP; none: only the unix socket.
     std::optional<Endpoint> rpc_portal;
+    // Where a scraper of Prometheus may ask the process; --metrics-listen wins.
+    std::optional<Endpoint> metrics;
     std::string management_socket;  // path; empty: the instance's default
 
     std::vector<edge::ForwardOptions> forwards;

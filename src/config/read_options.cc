@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/listening_ports.h"
+#include "config/local_endpoint.h"
 #include "config/read_acl.h"
 #include "config/reference_keys.h"
 
@@ -335,6 +336,28 @@ void read_services(OptionReader& document, NodeOptions& options) {
     }
 }
 
+void read_metrics(OptionReader& document, NodeOptions& options) {
+    const OptionTable* table = document.table("metrics");
+    if (table == nullptr) return;
+    OptionReader in(
+        *table, document.path_of("metrics"), document.position_of("metrics"), document.problems()
+    );
+    const std::string listen = in.text("listen", "");
+    const bool for_all = in.boolean("for_all", false);
+    in.finish();
+    if (listen.empty()) return;
+    options.metrics = parse_local_endpoint(listen);
+    if (!options.metrics) {
+        in.problem("listen", "must be a port or an address with one, as \"127.0.0.1:9100\"");
+    } else if (!options.metrics->address.is_loopback() && !for_all) {
+        in.problem(
+            "listen",
+            "is not on loopback: everybody who reaches it could read the metrics; if that is "
+            "meant, set for_all = true"
+        );
+    }
+}
+
 // What is the reference's and not served: accepted only where it is off.
 void refuse_unsupported(OptionReader& in) {
     for (const DocumentRule& rule : document_rules()) {
@@ -410,6 +433,7 @@ NodeOptions read_options(const OptionTable& document, std::vector<OptionProblem>
     read_socks5_proxy(in, options);
     options.forwards = edge::read_forwards(in);
     check_ports(in, options);
+    read_metrics(in, options);
     refuse_unsupported(in);
     in.finish();
     return options;
