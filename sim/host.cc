@@ -139,14 +139,17 @@ std::optional<IpAddress> Host::source_for(const IpAddress& remote) const {
     return std::nullopt;
 }
 
-Result<Endpoint> Host::bind(Endpoint local, bool tcp) {
+Result<Endpoint> Host::bind(Endpoint local, Use use) {
     if (!on_) return Errc::closed;
     if (!owns(local.address)) {
         return Error(
             Errc::bad_argument, fmt::format("{} is not an address of this host", local.address)
         );
     }
-    const auto taken = [&] { return tcp ? tcp_.port_taken(local) : udp_.port_taken(local); };
+    const auto taken = [&] {
+        if (use == Use::udp) return udp_.port_taken(local);
+        return use == Use::tcp_reusing ? tcp_.has_listener(local) : tcp_.port_taken(local);
+    };
     if (local.port != 0) {
         if (taken()) return Error(Errc::in_use, fmt::format("{} is in use", local));
         return local;
@@ -162,7 +165,7 @@ rt::Task<Result<rt::StreamPtr>> Host::connect_tcp(Endpoint remote) {
     remote.address = remote.address.unmapped();
     const auto source = source_for(remote.address);
     if (!on_ || !source) co_return Errc::unreachable;
-    const auto local = bind({*source, 0}, true);
+    const auto local = bind({*source, 0}, Use::tcp);
     if (!local) co_return local.error();
     // Ends the attempt when the caller is cancelled.
     struct Attempt {
@@ -178,13 +181,13 @@ rt::Task<Result<rt::StreamPtr>> Host::connect_tcp(Endpoint remote) {
 }
 
 Result<rt::AcceptorPtr> Host::listen_tcp(Endpoint local, host::TcpListenOptions options) {
-    auto bound = bind(local, true);
+    auto bound = bind(local, options.reuse_address ? Use::tcp_reusing : Use::tcp);
     if (!bound) return std::move(bound).error();
     return tcp_.listen(*bound, options.v6_only);
 }
 
 Result<host::UdpSocketPtr> Host::open_udp(Endpoint local, host::UdpOptions options) {
-    auto bound = bind(local, false);
+    auto bound = bind(local, Use::udp);
     if (!bound) return std::move(bound).error();
     return udp_.open(*bound, options);
 }

@@ -88,7 +88,8 @@ private:
     bool owns(const IpAddress& address) const;
     std::optional<IpAddress> source_for(const IpAddress& remote) const;
     // Fails when the address is not ours or the port is taken; fills in a free port for 0.
-    Result<Endpoint> bind(Endpoint local, bool tcp);
+    enum class Use : std::uint8_t { tcp, tcp_reusing, udp };
+    Result<Endpoint> bind(Endpoint local, Use use);
     std::uint16_t next_port() { return next_port_ == 60999 ? next_port_ = 32768 : ++next_port_; }
 
     Parts parts_;

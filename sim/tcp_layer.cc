@@ -93,13 +93,18 @@ std::shared_ptr<TcpConn> TcpLayer::connect(Endpoint local, Endpoint remote) {
     return conn;
 }
 
-bool TcpLayer::port_taken(const Endpoint& local) const {
+bool TcpLayer::has_listener(const Endpoint& local) const {
     for (const auto& [bound, state] : listeners_) {
         if (state->closed || bound.port != local.port) continue;
         if (bound.address == local.address) return true;
         const bool wide = bound.address.is_unspecified() || local.address.is_unspecified();
         if (wide && bound.address.is_v4() == local.address.is_v4()) return true;
     }
+    return false;
+}
+
+bool TcpLayer::port_taken(const Endpoint& local) const {
+    if (has_listener(local)) return true;
     for (const auto& [key, conn] : conns_) {
         if (key.first == local) return true;
     }

@@ -41,7 +41,9 @@ public:
     // A connection that has begun; wait for open() or failure().
     std::shared_ptr<TcpConn> connect(Endpoint local, Endpoint remote);
     bool port_taken(const Endpoint& local) const;
-    // Precondition: !port_taken(local).
+    // As port_taken() for SO_REUSEADDR: connections that are there are not in the way.
+    bool has_listener(const Endpoint& local) const;
+    // Precondition: !has_listener(local).
     rt::AcceptorPtr listen(Endpoint local, bool v6_only);
     void on_frame(Frame&& frame);
 

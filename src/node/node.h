@@ -15,13 +15,13 @@
 #include "connect/listeners.h"
 #include "dataplane/forwarder.h"
 #include "dataplane/tun_port.h"
-#include "edge/forward.h"
 #include "edge/service_host.h"
 #include "netstack/core/stack.h"
 #include "netstack/sockets/overlay_sockets.h"
 #include "node/automatic_address.h"
 #include "node/environment.h"
 #include "node/foreign_networks.h"
+#include "node/forward_set.h"
 #include "node/host_routes.h"
 #include "node/own_addresses.h"
 #include "node/reload.h"
@@ -76,6 +76,7 @@ public:
     connect::Connectors& connectors() { return connectors_; }
     connect::Listeners& listeners() { return listeners_; }
     ForeignNetworks& foreign_networks() { return foreign_; }
+    const ForwardSet& forwards() const { return forwards_; }
 
     // Who may send what, from now on: what passes is asked anew, live flows included.
     void apply_acl(const dataplane::AclRules& rules);
@@ -143,7 +144,7 @@ private:
     std::optional<Recordings> recordings_;
     std::unique_ptr<NodeConsole> console_;
     edge::ServiceHost services_;
-    edge::Forwards forwards_;
+    ForwardSet forwards_;
     rt::TaskScope scope_;
 };
 

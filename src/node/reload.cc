@@ -40,6 +40,11 @@ Result<ReloadReport> Node::reload(config::NodeOptions fresh) {
         if (!served) report.failures.push_back(served.error().message());
         options_.services = std::move(fresh.services);
     }
+    if (changes("forward") || changes("port_forward")) {
+        auto forwarded = forwards_.apply(fresh.forwards);
+        if (!forwarded) report.failures.push_back(forwarded.error().message());
+        options_.forwards = std::move(fresh.forwards);
+    }
     config::keep_running_values(report.changes, options_.document, fresh.document);
     options_.document = std::move(fresh.document);
     return report;

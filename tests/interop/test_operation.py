@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -113,6 +114,112 @@ def test_a_wrong_file_changes_nothing_and_is_told_by_line_and_key(operated):
     assert operated.node.cli("status")["hostname"] == "selvage"
 
 
+def test_a_reload_that_is_cancelled_does_not_bar_the_next_one(operated):
+    node = operated.node
+    file = node.directory / "selvage.toml"
+    text = file.read_text()
+    file.unlink()
+    os.mkfifo(file)
+    file.chmod(0o644)
+    # Reading the file waits for us, so the first one is under way when the second asks.
+    socket_path = node.directory / "selvage" / f"{node.name}.sock"
+    first = node.host.spawn("reload", node.binaries / "selvage", "--socket", socket_path, "reload",
+                            as_nobody=True, env=node.environment)
+    wait_until(lambda: "another reload" in operated.reload(check=False).stderr, 10, "a second one is refused")
+    first.kill()
+    with open(file, "w", encoding="utf-8") as pipe:
+        pipe.write(text)
+    file.unlink()
+    node.config["hostname"] = "after-all"
+    operated.write()
+
+    def applied():
+        done = operated.reload(check=False)
+        return done.returncode == 0 and node.cli("status")["hostname"] == "after-all"
+
+    wait_until(applied, 10, "the next reload is applied")
+
+
+ECHO = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 7000))
+while True:
+    call, _ = server.accept()
+    while data := call.recv(1000):
+        call.send(data)
+"""
+TALK = """
+import socket, sys
+call = socket.create_connection((sys.argv[1], 7000), 20)
+call.settimeout(60)
+for number in range(1_000_000):
+    line = sys.stdin.readline().strip()
+    call.sendall(line.encode())
+    print(call.recv(1000).decode(), flush=True)
+"""
+
+
+def acl_dropping(*ports):
+    rules = [{"name": "closed", "priority": 2, "enabled": True, "protocol": "TCP", "ports": list(ports),
+              "action": "Drop"}] if ports else []
+    rules.append({"name": "echo", "priority": 1, "enabled": True, "protocol": "TCP", "ports": ["7000"],
+                  "action": "Allow"})
+    return {"acl_v1": {"chains": [{"name": "in", "chain_type": "Inbound", "enabled": True,
+                                   "default_action": "Allow", "rules": rules}]}}
+
+
+@pytest.fixture
+def talking(world, selvage_node):
+    """A live TCP connection from an EasyTier node to a program beside a Selvage node with a device."""
+    caller, host = world.host("caller"), world.host("selvage")
+    world.segment("net", "10.201.1.0/24", caller, host)
+    node = selvage_node(host, "10.144.1.2", tun=True, listen=["tcp://0.0.0.0:11010"], acl=acl_dropping())
+    easytier = EasyTierNode(caller, "10.144.1.1", peers=[f"tcp://{host.address()}:11010"])
+    easytier.wait_for_route("selvage")
+    node.wait_for_route("caller")
+    host.spawn("echo", sys.executable, "-c", ECHO, node.ip)
+    wait_until(lambda: listening(host, 7000), 10, "the echo program listens")
+    easytier.host.reaches(node.ip)
+    call = easytier.host.spawn("talk", sys.executable, "-c", TALK, node.ip, stdin=subprocess.PIPE)
+    return node, call
+
+
+def packets_of(node, name):
+    return next((rule["packets"] for chain in node.cli("acl")["chains"] for rule in chain["rules"]
+                 if rule["name"] == name), 0)
+
+
+def test_new_rules_hold_for_a_live_connection_from_its_next_packet_on(talking):
+    node, call = talking
+
+    def say(word):
+        call.popen.stdin.write(word.encode() + b"\n")
+        call.popen.stdin.flush()
+
+    say("before")
+    wait_until(lambda: "before" in call.text(), 10, "the connection lives")
+    before = packets_of(node, "echo")
+    assert before > 0
+    node.config["acl"] = acl_dropping("7000")
+    write_config(node)
+    assert json.loads(node.run_cli("--json", "reload").stdout)["applied"] == ["acl"]
+    say("meanwhile")
+    wait_until(lambda: packets_of(node, "closed") >= 2, 20, "what the caller repeats is dropped")
+    assert "meanwhile" not in call.text()
+    assert packets_of(node, "echo") >= before, "a rule that stays keeps its counts"
+    # Nothing was reset: when the rule goes, TCP's own repetition brings the connection back.
+    node.config["acl"] = acl_dropping("7001")
+    write_config(node)
+    node.run_cli("reload")
+    wait_until(lambda: "meanwhile" in call.text(), 60, "the connection goes on")
+    say("after")
+    wait_until(lambda: "after" in call.text(), 10, "and stays")
+
+
+def write_config(node):
+    (node.directory / "selvage.toml").write_text(toml_text(node.config))
+
+
 def test_a_connector_added_while_running_joins_a_real_node(world, selvage_node):
     a, b = world.host("caller"), world.host("selvage")
     world.segment("net", "10.201.1.0/24", a, b)
@@ -171,6 +278,14 @@ def test_prometheus_is_scraped_by_curl(world, selvage_binaries):
     assert 'selvage_traffic_rx_bytes_total{instance="scraped"} 0' in page
     assert "selvage_loop_longest_turn_seconds" in page
     assert daemon.terminate() == 0
+    file = world.directory / "metrics.toml"
+    file.write_text('instance_name = "by-file"\nflags.no_tun = true\nmetrics.listen = "9101"\n')
+    by_file = host.spawn("selvaged", selvage_binaries / "selvaged", "-c", file, as_nobody=True,
+                         env={"XDG_RUNTIME_DIR": str(world.directory / "nobody")})
+    wait_until(lambda: listening(host, 9101), 15, "the metrics of the file have their port")
+    page = host.run("curl", "-sS", "--max-time", "10", "http://127.0.0.1:9101/metrics").stdout
+    assert 'selvage_traffic_rx_bytes_total{instance="by-file"} 0' in page
+    assert by_file.terminate() == 0
     wide = host.run(selvage_binaries / "selvaged", "--metrics-listen", "0.0.0.0:9100", check=False)
     assert wide.returncode == 2 and "--metrics-for-all" in wide.stderr
 

@@ -165,6 +165,71 @@ TEST_F(Reload, ConnectorsComeAndGoWhileRunning) {
     EXPECT_TRUE(client_.has_neighbour(server_)) << "the connection itself stays";
 }
 
+std::string forward(std::uint16_t port, std::uint16_t to) {
+    return fmt::format(
+        "[[port_forward]]\nbind_addr = \"127.0.0.1:{}\"\ndst_addr = \"10.144.1.1:{}\"\nproto = "
+        "\"tcp\"\n",
+        port, to
+    );
+}
+
+TEST_F(Reload, ForwardsComeChangeAndGoWhileTheOthersFlowsGoOn) {
+    start();
+    const auto call = [this](std::uint16_t port) -> rt::StreamPtr {
+        const Endpoint at{IpAddress::v4(127, 0, 0, 1), port};
+        auto stream = world_.run(client_.host().connect_tcp(at));
+        return stream ? std::move(*stream) : nullptr;
+    };
+    const std::string peer =
+        fmt::format("peer = [{{ uri = \"{}\" }}]\n", server_.url("tcp")) + kListeners;
+    EXPECT_TRUE(
+        reload(client_, peer + forward(8001, kEchoPort) + forward(8002, kEchoPort)).failures.empty()
+    );
+    auto stays = call(8001);
+    auto changes = call(8002);
+    ASSERT_TRUE(stays && changes);
+    ASSERT_TRUE(echoes(*stays));
+    ASSERT_TRUE(echoes(*changes));
+    // The second leads elsewhere now, by the same port; a third is new.
+    const auto report = reload(
+        client_, peer + forward(8002, 6666) + forward(8001, kEchoPort) + forward(8003, kEchoPort)
+    );
+    EXPECT_TRUE(config::changes_key(report.changes, "port_forward"));
+    EXPECT_TRUE(report.failures.empty());
+    EXPECT_TRUE(echoes(*stays));
+    EXPECT_FALSE(echoes(*changes));
+    auto third = call(8003);
+    ASSERT_TRUE(third);
+    EXPECT_TRUE(echoes(*third));
+    for (const edge::ForwardInfo& info : client_.node().forwards().list())
+        EXPECT_EQ(info.error, "");
+    auto elsewhere = call(8002);
+    ASSERT_TRUE(elsewhere) << "the new one listens where the old one did";
+    EXPECT_FALSE(echoes(*elsewhere));
+    reload(client_, peer);
+    EXPECT_FALSE(echoes(*stays));
+    EXPECT_FALSE(call(8001));
+    EXPECT_TRUE(client_.node().forwards().list().empty());
+}
+
+TEST_F(Reload, AForwardWhosePortIsTakenIsToldAndTheOthersRun) {
+    start();
+    auto taken = world_.run([&]() -> rt::Task<Result<rt::AcceptorPtr>> {
+        co_return static_cast<host::Sockets&>(client_.host())
+            .listen_tcp({IpAddress::v4(127, 0, 0, 1), 8001}, {});
+    }());
+    ASSERT_TRUE(taken);
+    const std::string peer =
+        fmt::format("peer = [{{ uri = \"{}\" }}]\n", server_.url("tcp")) + kListeners;
+    const auto report = reload(client_, peer + forward(8001, kEchoPort) + forward(8002, kEchoPort));
+    ASSERT_EQ(report.failures.size(), 1U);
+    EXPECT_NE(report.failures[0].find("8001"), std::string::npos) << report.failures[0];
+    const auto list = client_.node().forwards().list();
+    ASSERT_EQ(list.size(), 2U);
+    EXPECT_NE(list[0].error, "");
+    EXPECT_EQ(list[1].error, "");
+}
+
 TEST_F(Reload, WhatNeedsARestartIsSaidAgainAndAgain) {
     start();
     const std::string text = std::string(kListeners) + "flags.mtu = 1300\n";
