@@ -6,7 +6,9 @@
 #include "../vectors/vector_file.h"
 #include "packet/peer_header.h"
 #include "peer/handshake.h"
+#include "peer_rpc.pb.h"
 #include "programs.h"
+#include "rpc/typed.h"
 #include "rt/with_timeout.h"
 #include "seeds.h"
 #include "selvage_host.h"
@@ -287,6 +289,224 @@ TEST(HostileMember, CannotStopANodeWithRandomPackets) {
         },
         {.seeds = 2}
     );
+}
+
+// A member that speaks RPC of its own making, in a network that seals nothing.
+class RpcIntruder {
+public:
+    RpcIntruder(World& world, Host& host, SelvageHost& victim)
+        : victim_(victim), intruder_(world, host, victim) {
+        intruder_.shake_hands();
+    }
+    // A finished call of the route service; what the node answers.
+    Result<route::SyncReply> sync(const peer_rpc::SyncRouteInfoRequest& request) {
+        rpc::Envelope call = envelope(true);
+        call.transaction = ++transaction_;
+        call.body = rpc::build_request(as_view(request.SerializeAsString()), 3s);
+        send(call, PacketType::rpc_request);
+        const auto answer = next(PacketType::rpc_response);
+        if (!answer) return answer.error();
+        const auto body = rpc::parse_reply(answer->body);
+        if (!body) return body.error();
+        return route::parse_sync_reply(*body);
+    }
+    // Answers the node's next call of that service.
+    void answer_sync(const peer_rpc::SyncRouteInfoResponse& response) {
+        const auto call = next(PacketType::rpc_request);
+        ASSERT_TRUE(call) << call.error().message();
+        rpc::Envelope reply = envelope(false);
+        reply.transaction = call->transaction;
+        reply.body = rpc::build_reply(rpc::to_wire(response), call->target, 0s);
+        send(reply, PacketType::rpc_response);
+    }
+    bool is_up() { return intruder_.is_up(); }
+
+private:
+    rpc::Envelope envelope(bool is_request) const {
+        rpc::Envelope out;
+        out.from = PeerId(kHostileId);
+        out.to = victim_.node().id();
+        out.target = {
+            .domain = "n1", .service = "OspfRouteRpc", .method = 1, .proto_name = "OspfRouteRpc"
+        };
+        out.is_request = is_request;
+        return out;
+    }
+    void send(const rpc::Envelope& message, PacketType type) {
+        const auto pieces = rpc::build_pieces(message);
+        ASSERT_TRUE(pieces);
+        for (const Bytes& piece : *pieces)
+            intruder_.send(framed(build_packet(victim_.node().id(), type, piece)));
+    }
+    // The next message of that type about routes; those of one piece are all that is awaited.
+    Result<rpc::Envelope> next(PacketType type) {
+        for (int i = 0; i < 200; ++i) {
+            auto packet = intruder_.next_packet();
+            if (!packet) return packet.error();
+            PeerHeader header;
+            std::memcpy(&header, packet->data(), sizeof header);
+            if (header.packet_type() != type) continue;
+            auto piece = rpc::parse_piece(ByteView(*packet).subspan(sizeof header));
+            if (!piece) return piece.error();
+            const bool ours = type == PacketType::rpc_request
+                                  ? piece->envelope.target.service == "OspfRouteRpc"
+                                  : piece->envelope.transaction == transaction_;
+            if (ours) return std::move(piece->envelope);
+        }
+        return Errc::timed_out;
+    }
+
+    SelvageHost& victim_;
+    Intruder intruder_;
+    std::int64_t transaction_ = 0;
+};
+
+peer_rpc::SyncRouteInfoRequest sync_request() {
+    peer_rpc::SyncRouteInfoRequest out;
+    out.set_my_peer_id(kHostileId);
+    out.set_my_session_id(5);
+    out.set_is_initiator(true);
+    return out;
+}
+
+peer_rpc::RoutePeerInfo& add_record(peer_rpc::SyncRouteInfoRequest& request, std::uint32_t peer) {
+    auto& record = *request.mutable_peer_infos()->add_items();
+    record.set_peer_id(peer);
+    record.set_version(1);
+    record.set_peer_route_id(7);
+    record.set_network_length(24);
+    record.set_hostname("x");
+    return record;
+}
+
+// The intruder's row, so that what it tells of can be reached, and would be passed on.
+void connect_to(
+    peer_rpc::SyncRouteInfoRequest& request, PeerId victim, std::initializer_list<std::uint32_t> to
+) {
+    auto& row = *request.mutable_conn_peer_list()->add_peer_conn_infos();
+    row.mutable_peer_id()->set_peer_id(kHostileId);
+    row.mutable_peer_id()->set_version(1000);
+    row.add_connected_peer_ids(victim.raw());
+    for (const std::uint32_t peer : to)
+        row.add_connected_peer_ids(peer);
+}
+
+struct DangerousSync {
+    route::Refusal reason;
+    std::function<void(peer_rpc::SyncRouteInfoRequest&, peer_rpc::RoutePeerInfo&)> spoil;
+};
+
+// Each input of 2-control.md that ends or disables a stock node which receives it in a sync.
+std::vector<DangerousSync> dangerous_syncs(PeerId victim) {
+    using route::Refusal;
+    const auto bitmap = [](std::size_t peers, std::size_t bytes) {
+        return [peers, bytes](auto& request, auto&) {
+            for (std::uint32_t i = 0; i < peers; ++i) {
+                auto& peer = *request.mutable_conn_bitmap()->add_peer_ids();
+                peer.set_peer_id(kHostileId + i);
+                peer.set_version(900);
+            }
+            request.mutable_conn_bitmap()->set_bitmap(std::string(bytes, '\xff'));
+        };
+    };
+    return {
+        {Refusal::ipv6_prefix_length,
+         [](auto&, auto& r) { r.mutable_ipv6_addr()->set_network_length(129); }},
+        {Refusal::provider_prefix_length,
+         [](auto&, auto& r) { r.mutable_ipv6_public_addr_prefix()->set_network_length(200); }},
+        {Refusal::lease_prefix_length,
+         [](auto&, auto& r) { r.mutable_ipv6_public_addr_lease()->set_network_length(129); }},
+        {Refusal::ipv4_prefix_length, [](auto&, auto& r) { r.set_network_length(200); }},
+        {Refusal::bitmap_too_short, bitmap(3, 0)},
+        {Refusal::bitmap_too_short, bitmap(9, 10)},
+        {Refusal::foreign_without_key,
+         [](auto& request, auto&) {
+             auto& info = *request.mutable_foreign_network_infos()->add_infos();
+             info.mutable_value()->set_network_secret_digest(std::string(32, 'd'));
+         }},
+        {Refusal::foreign_without_value,
+         [](auto& request, auto&) {
+             auto& info = *request.mutable_foreign_network_infos()->add_infos();
+             info.mutable_key()->set_peer_id(kHostileId);
+             info.mutable_key()->set_network_name("net2");
+         }},
+        {Refusal::own_id_other_route,
+         [victim](auto& request, auto&) { add_record(request, victim.raw()).set_version(5000); }},
+    };
+}
+
+// No cipher, so that its calls and ours can be read here.
+struct ClearScene {
+    explicit ClearScene(World& w)
+        : world(w),
+          victim(w, {.name = "victim", .address = "10.144.1.1/24", .encryption = false}),
+          honest(
+              w, {.name = "honest",
+                  .address = "10.144.1.2/24",
+                  .peers = {victim.url("tcp")},
+                  .encryption = false}
+          ),
+          intruder(w.add_host("intruder")) {
+        victim.start();
+        honest.start();
+        EXPECT_TRUE(world.run_until([&] { return honest.reaches(victim); }, 60s));
+    }
+    const route::LinkState& links(SelvageHost& host) { return host.node().routes().core().links(); }
+    World& world;
+    SelvageHost victim;
+    SelvageHost honest;
+    Host& intruder;
+};
+
+TEST(HostileMember, DangerousSyncsAreRefusedCountedAndNeverPassedOn) {
+    World world{{.seed = test_seed()}};
+    ClearScene scene(world);
+    RpcIntruder intruder(world, scene.intruder, scene.victim);
+    const PeerId victim = scene.victim.node().id();
+    std::uint32_t id = 100;
+    for (const DangerousSync& each : dangerous_syncs(victim)) {
+        SCOPED_TRACE(route::refusal_name(each.reason));
+        const std::uint64_t before = scene.links(scene.victim).refusals().of(each.reason);
+        auto request = sync_request();
+        auto& record = add_record(request, ++id);
+        each.spoil(request, record);
+        const auto reply = intruder.sync(request);
+        ASSERT_TRUE(reply) << reply.error().message();
+        EXPECT_NE(reply->error, route::SyncError::duplicate_peer_id);
+        EXPECT_GT(scene.links(scene.victim).refusals().of(each.reason), before) << "not counted";
+    }
+    // The way that bad ones would have taken.
+    auto good = sync_request();
+    add_record(good, kHostileId);
+    add_record(good, 500);
+    connect_to(good, victim, {101, 102, 103, 104, 500});
+    ASSERT_TRUE(intruder.sync(good));
+    EXPECT_TRUE(world.run_until(
+        [&] { return scene.links(scene.honest).record(PeerId(500)) != nullptr; }, 30s
+    ));
+    for (std::uint32_t bad = 101; bad <= 104; ++bad)
+        EXPECT_EQ(scene.links(scene.honest).record(PeerId(bad)), nullptr) << bad;
+    EXPECT_TRUE(scene.links(scene.honest).foreign().empty());
+    EXPECT_TRUE(scene.honest.reaches(scene.victim)) << "our record and row are ours";
+    EXPECT_TRUE(intruder.is_up());
+}
+
+TEST(HostileMember, ToBeCalledADuplicateEndsNothing) {
+    World world{{.seed = test_seed()}};
+    ClearScene scene(world);
+    RpcIntruder intruder(world, scene.intruder, scene.victim);
+    ASSERT_TRUE(intruder.sync(sync_request())) << "a session, so that the node tells us its table";
+    peer_rpc::SyncRouteInfoResponse duplicate;
+    duplicate.set_error(peer_rpc::DuplicatePeerId);
+    intruder.answer_sync(duplicate);
+    const PeerId before = scene.victim.node().id();
+    world.run_for(1s);
+    EXPECT_EQ(scene.victim.node().routes().core().stats().told_duplicate, 1U);
+    EXPECT_EQ(scene.victim.node().id(), before);
+    EXPECT_FALSE(scene.victim.node().failure());
+    EXPECT_TRUE(intruder.is_up());
+    EXPECT_TRUE(scene.honest.reaches(scene.victim));
+    ASSERT_TRUE(intruder.sync(sync_request())) << "and it may begin anew";
 }
 
 }  // namespace
