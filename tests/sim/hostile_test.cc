@@ -298,15 +298,20 @@ public:
         : victim_(victim), intruder_(world, host, victim) {
         intruder_.shake_hands();
     }
-    // A finished call of the route service; what the node answers.
-    Result<route::SyncReply> sync(const peer_rpc::SyncRouteInfoRequest& request) {
+    // The first method of a service; what the node answers.
+    Result<Bytes> call(const std::string& service, ByteView content) {
         rpc::Envelope call = envelope(true);
+        call.target.service = call.target.proto_name = service;
         call.transaction = ++transaction_;
-        call.body = rpc::build_request(as_view(request.SerializeAsString()), 3s);
+        call.body = rpc::build_request(content, 3s);
         send(call, PacketType::rpc_request);
         const auto answer = next(PacketType::rpc_response);
         if (!answer) return answer.error();
-        const auto body = rpc::parse_reply(answer->body);
+        return rpc::parse_reply(answer->body);
+    }
+    // A finished call of the route service.
+    Result<route::SyncReply> sync(const peer_rpc::SyncRouteInfoRequest& request) {
+        const auto body = call("OspfRouteRpc", as_view(request.SerializeAsString()));
         if (!body) return body.error();
         return route::parse_sync_reply(*body);
     }
@@ -489,6 +494,20 @@ TEST(HostileMember, DangerousSyncsAreRefusedCountedAndNeverPassedOn) {
     EXPECT_TRUE(scene.links(scene.honest).foreign().empty());
     EXPECT_TRUE(scene.honest.reaches(scene.victim)) << "our record and row are ours";
     EXPECT_TRUE(intruder.is_up());
+}
+
+// docs/decisions/0017: stock nodes stop asking then.
+TEST(Member, IsToldWhichServicesThereAreNot) {
+    World world{{.seed = test_seed()}};
+    ClearScene scene(world);
+    RpcIntruder member(world, scene.intruder, scene.victim);
+    for (const char* service :
+         {"DirectConnectorRpc", "UdpHolePunchRpc", "TcpHolePunchRpc", "PublicIpv6AddrRpc"}) {
+        const auto answer = member.call(service, {});
+        ASSERT_FALSE(answer) << service;
+        EXPECT_TRUE(answer.error().is(Errc::not_found)) << service;
+    }
+    EXPECT_TRUE(member.sync(sync_request())) << "this one is there";
 }
 
 TEST(HostileMember, ToBeCalledADuplicateEndsNothing) {
