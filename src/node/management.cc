@@ -24,7 +24,8 @@ Management::Management(
       log_(std::move(log)),
       reference_api_(instance),
       selvage_api_(runtime, instance),
-      watch_api_(runtime, instance),
+      watch_api_(runtime, instance, WatchApi::Captures::refused),
+      owner_watch_api_(runtime, instance, WatchApi::Captures::allowed),
       control_api_(instance),
       token_api_(instance),
       accepting_(runtime, log_),
@@ -32,9 +33,10 @@ Management::Management(
     for (rpc::ServiceTable* table : {&services_, &owner_services_}) {
         reference_api_.add_to(*table);
         selvage_api_.add_to(*table);
-        watch_api_.add_to(*table);
         control_api_.add_to(*table);
     }
+    watch_api_.add_to(services_);
+    owner_watch_api_.add_to(owner_services_);
     token_api_.add_to(owner_services_);
 }
 

@@ -57,6 +57,7 @@ private:
     ReferenceApi reference_api_;
     SelvageApi selvage_api_;
     WatchApi watch_api_;
+    WatchApi owner_watch_api_;
     ControlApi control_api_;
     TokenApi token_api_;
     rpc::ServiceTable services_;

@@ -428,7 +428,7 @@ rt::Task<> run_session(rpc::StreamSession& session) {
     static_cast<void>(co_await session.run());
 }
 
-TEST(ManagementPortal, MakesNoTokens) {
+TEST(ManagementPortal, MakesNoTokensAndNoCaptures) {
     rt::VirtualRuntime runtime;
     packet::PacketPool pool;
     FakeSockets sockets(runtime);
@@ -449,6 +449,12 @@ TEST(ManagementPortal, MakesNoTokens) {
     const auto refused = runtime.run(ask_over(session, "SelvageTokenRpc"));
     ASSERT_FALSE(refused);
     EXPECT_TRUE(refused.error().is(Errc::not_found)) << refused.error().message();
+    const auto capture = runtime.run(session.endpoint().call(
+        rpc::kSessionPeer,
+        {.domain = "", .service = "SelvageWatchRpc", .method = 3, .proto_name = {}}, Bytes{}, 30s
+    ));
+    ASSERT_FALSE(capture);
+    EXPECT_NE(capture.error().message().find("portal"), std::string::npos);
     session.stop();
     runtime.run(scope.close());
     runtime.run(management.stop());

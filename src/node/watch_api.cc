@@ -77,6 +77,9 @@ Result<Bytes> WatchApi::capture(rpc::Caller caller, ByteView request) {
     auto message = rpc::from_wire<api::CaptureRequest>(request);
     if (!message) return message.error();
     if (caller.session == nullptr) return Errc::unsupported;  // not over the mesh
+    if (captures_ == Captures::refused) {
+        return Error(Errc::refused, "captures are for the unix socket, not for the portal");
+    }
     dataplane::TapOptions tap;
     if (!message->flow().empty()) {
         auto filter = dataplane::parse_flow(message->flow());

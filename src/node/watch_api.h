@@ -10,8 +10,10 @@ namespace selvage::node {
 
 class WatchApi final : public rpc::Service {
 public:
-    WatchApi(rt::Runtime& runtime, InstanceView& instance)
-        : runtime_(runtime), instance_(instance) {}
+    // Clear packets are for the owner of the unix socket alone.
+    enum class Captures : std::uint8_t { refused, allowed };
+    WatchApi(rt::Runtime& runtime, InstanceView& instance, Captures captures)
+        : runtime_(runtime), instance_(instance), captures_(captures) {}
 
     void add_to(rpc::ServiceTable& services) { services.add("", "SelvageWatchRpc", *this); }
     rt::Task<Result<Bytes>> call(rpc::Caller caller, std::uint32_t method, Bytes request) override;
@@ -23,6 +25,7 @@ private:
 
     rt::Runtime& runtime_;
     InstanceView& instance_;
+    Captures captures_;
 };
 
 }  // namespace selvage::node
