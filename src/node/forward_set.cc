@@ -17,7 +17,8 @@ bool same_place(const edge::ForwardOptions& a, const edge::ForwardOptions& b) {
 bool same(const edge::ForwardOptions& a, const edge::ForwardOptions& b) {
     return a.from == b.from && a.udp == b.udp && a.listen == b.listen &&
            a.to.to_string() == b.to.to_string() && a.allow.rules() == b.allow.rules() &&
-           a.open_to_all == b.open_to_all && a.proxy_protocol == b.proxy_protocol;
+           a.open_to_all == b.open_to_all && a.shadow_host == b.shadow_host &&
+           a.proxy_protocol == b.proxy_protocol;
 }
 
 }  // namespace

@@ -70,7 +70,6 @@ public:
     netstack::Stack& stack() { return stack_; }
     netstack::OverlaySockets& overlay() { return overlay_; }
     edge::ServiceHost& services() { return services_; }
-    const edge::Forwards& forwards() const { return forwards_; }
     edge::Dialer& dialer() { return dialer_; }
     const edge::NodeView& view() const { return view_; }
     connect::Connectors& connectors() { return connectors_; }

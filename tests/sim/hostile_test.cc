@@ -496,7 +496,7 @@ TEST(HostileMember, DangerousSyncsAreRefusedCountedAndNeverPassedOn) {
     EXPECT_TRUE(intruder.is_up());
 }
 
-// docs/decisions/0017: stock nodes stop asking then.
+// docs/decisions/0018: stock nodes stop asking then.
 TEST(Member, IsToldWhichServicesThereAreNot) {
     World world{{.seed = test_seed()}};
     ClearScene scene(world);
