@@ -45,6 +45,7 @@ Result<IpMeta> parse_ipv4(ByteView bytes) {
     meta.source = IpAddress::v4(header.source);
     meta.destination = IpAddress::v4(header.destination);
     meta.protocol = header.protocol;
+    meta.ecn = header.tos & ecn::kMask;
     meta.transport_offset = static_cast<std::uint16_t>(header_bytes);
     meta.total_length = header.total_length;
     meta.is_fragment = (header.fragment & (kIpv4MoreFragments | kIpv4OffsetMask)) != 0;
@@ -66,6 +67,7 @@ Result<IpMeta> parse_ipv6(ByteView bytes) {
     meta.source = IpAddress::v6(header.source);
     meta.destination = IpAddress::v6(header.destination);
     meta.total_length = static_cast<std::uint16_t>(total);
+    meta.ecn = static_cast<std::uint8_t>(header.version_class_flow >> 20 & ecn::kMask);
     std::uint8_t next = header.next_header;
     std::size_t at = sizeof(header);
     for (int i = 0; i < kExtensionHeadersMax; ++i) {

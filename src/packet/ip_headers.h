@@ -9,6 +9,14 @@
 
 namespace selvage::packet {
 
+// What routers and ends say with the last two bits of the traffic class (RFC 3168, section 5).
+namespace ecn {
+constexpr std::uint8_t kMask = 3;
+constexpr std::uint8_t kNotCapable = 0;
+constexpr std::uint8_t kCapable = 2;  // ECT(0)
+constexpr std::uint8_t kCongestionExperienced = 3;
+}  // namespace ecn
+
 struct Ipv4Header {
     std::uint8_t version_ihl = 0x45;
     std::uint8_t tos = 0;

@@ -41,6 +41,7 @@ struct IpMeta {
     IpAddress destination;
     std::uint8_t protocol = 0;  // of the transport header, after extension headers
     std::uint8_t tcp_flags = 0;
+    std::uint8_t ecn = 0;      // the two bits of RFC 3168
     bool is_fragment = false;  // any fragment, the first included
     bool is_later_fragment = false;
     std::uint32_t fragment_id = 0;  // of fragments: what the pieces of one packet have in common

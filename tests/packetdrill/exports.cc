@@ -39,13 +39,13 @@ MutableByteView view(void* bytes, std::size_t count) {
     return {static_cast<std::uint8_t*>(bytes), count};
 }
 
-ssize_t write_all(void* u, int fd, const iovec* pieces, std::size_t count) {
+ssize_t write_all(void* u, int fd, const iovec* pieces, std::size_t count, int flags = 0) {
     Bytes bytes;
     for (std::size_t i = 0; i < count; ++i) {
         const ByteView piece = view(pieces[i].iov_base, pieces[i].iov_len);
         bytes.insert(bytes.end(), piece.begin(), piece.end());
     }
-    return calls(u).write(fd, bytes);
+    return calls(u).write(fd, bytes, flags);
 }
 
 ssize_t read_all(void* u, int fd, const iovec* pieces, std::size_t count) {
@@ -117,17 +117,16 @@ void fill_transfers(packetdrill::Interface& out) {
     out.write = [](void* u, int fd, const void* from, size_t n) {
         return calls(u).write(fd, view(from, n));
     };
-    out.send = [](void* u, int fd, const void* from, size_t n, int) {
-        return calls(u).write(fd, view(from, n));
+    out.send = [](void* u, int fd, const void* from, size_t n, int flags) {
+        return calls(u).write(fd, view(from, n), flags);
     };
-    out.sendto = [](void* u, int fd, const void* from, size_t n, int, const sockaddr*, socklen_t) {
-        return calls(u).write(fd, view(from, n));
-    };
+    out.sendto = [](void* u, int fd, const void* from, size_t n, int flags, const sockaddr*,
+                    socklen_t) { return calls(u).write(fd, view(from, n), flags); };
     out.writev = [](void* u, int fd, const iovec* pieces, int count) {
         return write_all(u, fd, pieces, static_cast<std::size_t>(count));
     };
-    out.sendmsg = [](void* u, int fd, const msghdr* message, int) {
-        return write_all(u, fd, message->msg_iov, message->msg_iovlen);
+    out.sendmsg = [](void* u, int fd, const msghdr* message, int flags) {
+        return write_all(u, fd, message->msg_iov, message->msg_iovlen, flags);
     };
 }
 

@@ -191,7 +191,7 @@ ssize_t SocketCalls::read(int fd, MutableByteView out) {
     return fail(errno_of(status.close_reason));
 }
 
-ssize_t SocketCalls::write(int fd, ByteView bytes) {
+ssize_t SocketCalls::write(int fd, ByteView bytes, int flags) {
     auto lock = world_.lock();
     Socket* s = find(fd);
     if (s == nullptr || !s->tcp) return fail(EPIPE);
@@ -204,7 +204,7 @@ ssize_t SocketCalls::write(int fd, ByteView bytes) {
             return fail(error == ECONNRESET ? EPIPE : error);
         }
         if (status.write_finished) return fail(EPIPE);
-        done += stack.tcp_write(*s->tcp, bytes.subspan(done));
+        done += stack.tcp_write(*s->tcp, bytes.subspan(done), (flags & MSG_MORE) != 0);
         world_.poll(lock);
         if (done == bytes.size()) return static_cast<ssize_t>(done);
         if ((s->flags & O_NONBLOCK) != 0) break;
@@ -324,6 +324,9 @@ int SocketCalls::set_tcp_option(Socket& s, int name, int value) {
         case TCP_NODELAY:
             s.options.no_delay = value != 0;
             if (s.tcp) stack.tcp_set_no_delay(*s.tcp, value != 0);
+            return 0;
+        case TCP_CORK:
+            if (s.tcp) stack.tcp_set_cork(*s.tcp, value != 0);
             return 0;
         case TCP_MAXSEG:
             s.options.mss_max = static_cast<std::uint16_t>(value);

@@ -23,7 +23,8 @@ public:
     int accept(int fd, sockaddr* address, socklen_t* length);
     int connect(int fd, const sockaddr* address, socklen_t length);
     ssize_t read(int fd, MutableByteView out);
-    ssize_t write(int fd, ByteView bytes);
+    // `flags` of send(): MSG_MORE.
+    ssize_t write(int fd, ByteView bytes, int flags = 0);
     int close(int fd);
     int shutdown(int fd, int how);
     int set_flags(int fd, int flags);

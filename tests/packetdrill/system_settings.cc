@@ -22,6 +22,17 @@ netstack::CongestionAlgorithm congestion_control() {
     return netstack::CongestionAlgorithm::cubic;
 }
 
+netstack::EcnMode ecn_mode() {
+    switch (setting("tcp_ecn", 2)) {
+        case 0:
+            return netstack::EcnMode::off;
+        case 1:
+            return netstack::EcnMode::request;
+        default:
+            return netstack::EcnMode::accept;
+    }
+}
+
 }  // namespace
 
 netstack::StackOptions options_from_system() {
@@ -31,6 +42,7 @@ netstack::StackOptions options_from_system() {
     // Scripts write all at once and never wait, which is Linux' accounting of SO_SNDBUF.
     options.send_buffer_first = options.send_buffer_max = 4 * 1024 * 1024;
     options.timestamps = setting("tcp_timestamps", 1) != 0;
+    options.ecn = ecn_mode();
     options.congestion = congestion_control();
     options.push_every_segments = static_cast<std::uint32_t>(setting("tcp_min_tso_segs", 2));
     return options;

@@ -26,6 +26,8 @@ struct AckSample {
     std::uint32_t in_flight = 0;
     std::uint64_t delivered_total = 0;
     bool recovering = false;             // in fast recovery, after this one
+    bool reducing = false;               // the round trip after a mark
+    bool reordering = false;             // the path is known to reorder
     bool after_timeout = false;          // still repairing what a timeout has shown
     bool window_limited = false;         // the window was what held us back
     std::uint32_t most_outstanding = 0;  // in the last round
@@ -72,8 +74,9 @@ public:
     virtual void on_restart_after_idle(TimePoint now) = 0;
     virtual void on_sent(std::uint32_t bytes) = 0;
     virtual void set_segment_size(std::uint32_t mss) = 0;
-    // The peer or a router says that a queue is long (RFC 3168). Once a round trip at most.
-    virtual void on_congestion_mark(std::uint32_t outstanding, TimePoint now) = 0;
+    // A router has said that its queue is long (RFC 3168); once a round trip at most.
+    // Acknowledgements say `reducing` until on_recovery_end().
+    virtual void on_congestion_mark(std::uint32_t in_flight, TimePoint now) = 0;
 
     // RFC 6928.
     static std::uint32_t initial_window(std::uint32_t mss) {

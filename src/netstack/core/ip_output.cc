@@ -11,10 +11,11 @@ namespace {
 
 void push_ipv4(
     PacketBuf& packet, const IpAddress& source, const IpAddress& destination,
-    packet::IpProtocol protocol
+    packet::IpProtocol protocol, std::uint8_t ecn
 ) {
     const std::size_t total = packet.size() + sizeof(packet::Ipv4Header);
     auto* header = packet.push_front<packet::Ipv4Header>();
+    header->tos = ecn;
     header->total_length = static_cast<std::uint16_t>(total);
     // Never fragmented, so the identification has no meaning (RFC 6864).
     header->fragment = packet::kIpv4DontFragment;
@@ -26,10 +27,11 @@ void push_ipv4(
 
 void push_ipv6(
     PacketBuf& packet, const IpAddress& source, const IpAddress& destination,
-    packet::IpProtocol protocol
+    packet::IpProtocol protocol, std::uint8_t ecn
 ) {
     const std::size_t payload = packet.size();
     auto* header = packet.push_front<packet::Ipv6Header>();
+    header->version_class_flow = 6U << 28 | std::uint32_t{ecn} << 20;
     header->payload_length = static_cast<std::uint16_t>(payload);
     header->next_header = static_cast<std::uint8_t>(protocol);
     header->source = source.raw();
@@ -82,12 +84,12 @@ PacketBuf IpOutput::take() {
 
 void IpOutput::send(
     PacketBuf&& packet, const IpAddress& source, const IpAddress& destination,
-    packet::IpProtocol protocol
+    packet::IpProtocol protocol, std::uint8_t ecn
 ) {
     if (source.is_v4()) {
-        push_ipv4(packet, source, destination, protocol);
+        push_ipv4(packet, source, destination, protocol, ecn);
     } else {
-        push_ipv6(packet, source, destination, protocol);
+        push_ipv6(packet, source, destination, protocol, ecn);
     }
     ++counters_.packets_out;
     if (is_ours(destination)) {

@@ -45,7 +45,7 @@ public:
     // back by take_loopback().
     void send(
         packet::PacketBuf&& packet, const IpAddress& source, const IpAddress& destination,
-        packet::IpProtocol protocol
+        packet::IpProtocol protocol, std::uint8_t ecn = packet::ecn::kNotCapable
     );
     void flush(TimePoint now, PacketOut& out);
     std::vector<packet::PacketBuf> take_loopback() { return std::exchange(loopback_, {}); }

@@ -23,10 +23,11 @@ bool sent_after(TimePoint at, SeqNum end, TimePoint other_at, SeqNum other_end) 
 
 }  // namespace
 
-void LossRecovery::on_sent_new(SeqNum begin, SeqNum end, TimePoint now) {
+void LossRecovery::on_sent_new(SeqNum begin, SeqNum end, bool pushed, TimePoint now) {
     SentSegment segment;
     segment.begin = begin;
     segment.end = end;
+    segment.pushed = pushed;
     sampler_.on_sent(segment, log_.in_flight_bytes(), now);
     if (log_.empty() && !rack_valid_) highest_delivered_ = begin;
     log_.push(segment);
@@ -58,8 +59,11 @@ LossRecovery::Outcome LossRecovery::on_ack(const Ack& ack, CongestionControl& co
     sampler_.start_ack();
     const bool duplicate_reported = take_duplicate_report(ack);
     repeated_needlessly_ = false;
+    overtaken_.reset();
+    highest_before_ = highest_delivered_;
     if (ack.advanced) take_cumulative(ack, out);
     take_sack(ack, out);
+    note_reordering();
     out.news = out.delivered > 0;
     if (ack.duplicate && out.delivered == 0) count_duplicate(ack, out);
     if (probe_end_) check_probe(ack, duplicate_reported, out);
@@ -81,17 +85,24 @@ void LossRecovery::on_delivered(const SentSegment& segment, const Ack& ack, Outc
     } else if (rtt < rtt_min() || (ack.echoed_ms && *ack.echoed_ms < to_ms(segment.sent_at))) {
         return;  // the answer is to an earlier copy (RFC 8985, section 6.2, step 2)
     }
+    // Of the one that was delivered last, not of the one that was sent last.
+    rack_rtt_ = rtt;
     if (!rack_valid_ || sent_after(segment.sent_at, segment.end, rack_sent_at_, rack_end_)) {
         rack_valid_ = true;
         rack_sent_at_ = segment.sent_at;
         rack_end_ = segment.end;
-        rack_rtt_ = rtt;
     }
     if (segment.end.after(highest_delivered_)) {
         highest_delivered_ = segment.end;
     } else if (segment.end.before(highest_delivered_) && !segment.retransmitted) {
-        reordering_seen_ = true;
+        if (!overtaken_ || segment.begin.before(*overtaken_)) overtaken_ = segment.begin;
     }
+}
+
+void LossRecovery::note_reordering() {
+    if (!overtaken_ || !overtaken_->before(highest_before_)) return;
+    ++reorderings_seen_;
+    reordering_bytes_ = std::max(reordering_bytes_, highest_before_.since(*overtaken_));
 }
 
 void LossRecovery::take_cumulative(const Ack& ack, Outcome& out) {
@@ -247,7 +258,7 @@ void LossRecovery::after_advance(const Ack& ack, Outcome& out, CongestionControl
 
 // RFC 8985, section 6.2, step 4.
 Duration LossRecovery::reorder_window(Duration smoothed_rtt) const {
-    if (!reordering_seen_ &&
+    if (reorderings_seen_ == 0 &&
         (phase_ != Phase::none || log_.sacked_count() >= kDuplicateThreshold)) {
         return Duration::zero();
     }

@@ -67,7 +67,7 @@ public:
     Phase phase() const { return phase_; }
     bool recovering() const { return phase_ != Phase::none; }
 
-    void on_sent_new(SeqNum begin, SeqNum end, TimePoint now);
+    void on_sent_new(SeqNum begin, SeqNum end, bool pushed, TimePoint now);
     // Precondition: next_lost() gave it.
     void on_sent_lost(std::uint32_t number, TimePoint now, std::int64_t now_ms);
     // The first unacknowledged or the last segment, whatever is believed of it.
@@ -86,7 +86,7 @@ public:
     // Tail loss probes. May one be armed? (RFC 8985, section 7.2)
     bool may_probe(bool sack_in_use) const {
         return sack_in_use && phase_ == Phase::none && !probe_end_ && !log_.empty() &&
-               sacked_.empty();
+               log_.sacked_count() == 0;
     }
     void on_probe_sent(SeqNum nxt, bool is_retransmission) {
         probe_end_ = nxt;
@@ -113,7 +113,10 @@ public:
     // Zero before the first sample.
     Duration rtt_min() const { return rtt_min_.value_or(Duration::zero()); }
     std::uint64_t delivered() const { return sampler_.delivered(); }
-    bool seen_reordering() const { return reordering_seen_; }
+    bool seen_reordering() const { return reorderings_seen_ > 0; }
+    // How often an acknowledgement showed it, and how far something was overtaken at most.
+    std::uint32_t reorderings_seen() const { return reorderings_seen_; }
+    std::uint32_t reordering_bytes() const { return reordering_bytes_; }
 
 private:
     void take_cumulative(const Ack& ack, Outcome& out);
@@ -121,6 +124,7 @@ private:
     bool take_duplicate_report(const Ack& ack);  // DSACK (RFC 2883)
     void take_block(const Ack& ack, SeqRange block, Outcome& out);
     void on_delivered(const SentSegment& segment, const Ack& ack, Outcome& out);
+    void note_reordering();
     void count_duplicate(const Ack& ack, Outcome& out);
     void detect_losses(const Ack& ack, Outcome& out, CongestionControl& congestion);
     Duration reorder_window(Duration smoothed_rtt) const;
@@ -153,7 +157,10 @@ private:
     SeqNum rack_end_;
     Duration rack_rtt_{};
     SeqNum highest_delivered_;
-    bool reordering_seen_ = false;
+    std::uint32_t reorderings_seen_ = 0;
+    std::uint32_t reordering_bytes_ = 0;
+    SeqNum highest_before_;            // highest_delivered_ before this acknowledgement
+    std::optional<SeqNum> overtaken_;  // the lowest that this one shows to have been
     std::uint8_t reorder_multiple_ = 1;
     std::uint8_t reorder_persist_ = 0;
     std::optional<SeqNum> reorder_round_;

@@ -44,6 +44,7 @@ std::optional<Reassembly::Piece> Reassembly::read_piece(
     piece.key.destination = meta.destination;
     const ByteView whole = packet.first(meta.total_length);
     Reader in(whole);
+    piece.ecn = meta.ecn;
     if (meta.source.is_v4()) {
         packet::Ipv4Header header;
         if (!in.read(header)) return std::nullopt;
@@ -92,6 +93,7 @@ std::optional<Bytes> Reassembly::add(ByteView packet, const packet::IpMeta& meta
         Pending alone;
         alone.key = piece->key;
         alone.next_header = piece->next_header;
+        alone.ecn = piece->ecn;
         alone.payload.assign(piece->payload.begin(), piece->payload.end());
         ++counters_.reassembled;
         return build(alone);
@@ -176,6 +178,17 @@ bool Reassembly::fits(const Pending& pending, const Piece& piece, bool& doubled)
 void Reassembly::store(Pending& pending, const Piece& piece) {
     const Run run{piece.offset, piece.offset + static_cast<std::uint32_t>(piece.payload.size())};
     if (!piece.more) pending.length = run.end;
+    // One marked fragment marks the packet (RFC 3168, section 5.3); those that say different things
+    // otherwise make one that says nothing.
+    const bool marked = piece.ecn == packet::ecn::kCongestionExperienced ||
+                        pending.ecn == packet::ecn::kCongestionExperienced;
+    if (pending.runs.empty()) {
+        pending.ecn = piece.ecn;
+    } else if (piece.ecn == packet::ecn::kNotCapable || pending.ecn == packet::ecn::kNotCapable) {
+        pending.ecn = packet::ecn::kNotCapable;
+    } else if (marked) {
+        pending.ecn = packet::ecn::kCongestionExperienced;
+    }
     if (pending.payload.size() < run.end) {
         bytes_ += run.end - pending.payload.size();
         pending.payload.resize(run.end);
@@ -220,6 +233,7 @@ Bytes Reassembly::build(const Pending& pending) {
     Bytes out(header_bytes + pending.payload.size());
     if (pending.key.source.is_v4()) {
         packet::Ipv4Header header;
+        header.tos = pending.ecn;
         header.total_length = static_cast<std::uint16_t>(out.size());
         header.protocol = pending.next_header;
         header.source = pending.key.source.v4_value();
@@ -227,6 +241,7 @@ Bytes Reassembly::build(const Pending& pending) {
         std::memcpy(out.data(), &header, sizeof(header));
     } else {
         packet::Ipv6Header header;
+        header.version_class_flow = 6U << 28 | std::uint32_t{pending.ecn} << 20;
         header.payload_length = static_cast<std::uint16_t>(pending.payload.size());
         header.next_header = pending.next_header;
         header.source = pending.key.source.raw();

@@ -66,6 +66,7 @@ private:
     struct Piece {
         Key key;
         std::uint8_t next_header = 0;
+        std::uint8_t ecn = 0;
         std::uint32_t offset = 0;
         bool more = false;
         ByteView payload;
@@ -81,6 +82,7 @@ private:
         std::vector<Run> runs;  // sorted, apart
         std::optional<std::uint32_t> length;
         std::uint8_t next_header = 0;
+        std::uint8_t ecn = 0;
         Expired expired;       // for the day when the rest has not come
         bool refused = false;  // what still comes of it is dropped
     };

@@ -26,6 +26,14 @@ std::uint32_t SentLog::find(SeqNum seq) const {
     return (first_ + low) & kNumberMask;
 }
 
+std::uint32_t SentLog::repeated_bytes() const {
+    std::uint32_t bytes = 0;
+    for (std::uint32_t n = in_flight_.tail; n != kNone; n = (*this)[n].previous) {
+        if ((*this)[n].retransmitted) bytes += (*this)[n].size();
+    }
+    return bytes;
+}
+
 void SentLog::grow() {
     std::vector<SentSegment> larger(std::max(kFirstSlots, slots_.size() * 2));
     const auto mask = static_cast<std::uint32_t>(larger.size()) - 1;

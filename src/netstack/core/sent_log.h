@@ -35,6 +35,7 @@ struct SentSegment {
     State state = State::in_flight;
     bool retransmitted = false;
     bool app_limited = false;
+    bool pushed = false;  // with PSH
 
     std::uint32_t size() const { return end.since(begin); }
 };
@@ -87,6 +88,8 @@ public:
     std::uint32_t lost_bytes() const { return lost_.bytes; }
     std::uint32_t sacked_bytes() const { return sacked_bytes_; }
     std::uint32_t sacked_count() const { return sacked_count_; }
+    // In flight and sent more than once.
+    std::uint32_t repeated_bytes() const;
 
 private:
     // So that kNone is no number.

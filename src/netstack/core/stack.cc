@@ -102,7 +102,8 @@ void Stack::dispatch(ByteView packet, const IpMeta& ip, TimePoint now) {
     const ByteView transport = packet.first(ip.total_length).subspan(ip.transport_offset);
     const auto icmp = ip.source.is_v4() ? IpProtocol::icmp : IpProtocol::icmpv6;
     if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::tcp)) {
-        tcp_.input(ip.source, ip.destination, transport, now);
+        const bool marked = ip.ecn == packet::ecn::kCongestionExperienced;
+        tcp_.input(ip.source, ip.destination, transport, marked, now);
     } else if (ip.protocol == static_cast<std::uint8_t>(IpProtocol::udp)) {
         if (!udp_.input(ip.source, ip.destination, transport)) {
             ++counters_.udp_closed_port;

@@ -65,9 +65,17 @@ public:
         return tcp_.connect(remote, options, now);
     }
     std::size_t tcp_read(TcpId id, MutableByteView out) { return tcp_.read(id, out); }
-    std::size_t tcp_write(TcpId id, ByteView bytes) { return tcp_.write(id, bytes); }
+    // `more` promises another write soon: a last piece that fills no segment waits for it, or for
+    // the next acknowledgement.
+    std::size_t tcp_write(TcpId id, ByteView bytes, bool more = false) {
+        return tcp_.write(id, bytes, more);
+    }
     void tcp_shutdown_write(TcpId id) { tcp_.shutdown_write(id); }
+    // Switched on, it also sends what is waiting.
     void tcp_set_no_delay(TcpId id, bool on) { tcp_.set_no_delay(id, on); }
+    // Until it is taken out again only whole segments are sent, and what has waited for longer than
+    // a retransmission timeout.
+    void tcp_set_cork(TcpId id, bool on) { tcp_.set_cork(id, on); }
     void tcp_set_user_timeout(TcpId id, Duration timeout) { tcp_.set_user_timeout(id, timeout); }
     // For connections that come from now on.
     void tcp_set_listener_options(ListenerId id, const TcpSocketOptions& options) {

@@ -60,6 +60,8 @@ namespace selvage::netstack {
     X(tcp_timeouts, "retransmission timer expiries")                                      \
     X(tcp_held_back, "times a stream waited for a full queue below")                      \
     X(tcp_tail_probes, "tail loss probes sent")                                           \
+    X(tcp_ecn_marked_in, "segments that a router had marked")                             \
+    X(tcp_ecn_reductions, "windows made smaller because a peer told of marks")            \
     X(tcp_spurious_losses, "losses taken back: the peer had everything")                  \
     X(tcp_out_of_order, "segments that arrived ahead of a gap")                           \
     X(tcp_out_of_order_full, "dropped: too many gaps")                                    \

@@ -54,6 +54,13 @@ struct UdpOptions {
     std::size_t queue_bytes = 256 * 1024;
 };
 
+// Explicit congestion notification (RFC 3168): routers mark packets instead of dropping them.
+enum class EcnMode : std::uint8_t {
+    off,
+    accept,   // used when the peer asks for it, as kernels do by default
+    request,  // asked for as well
+};
+
 struct StackOptions {
     // Of the overlay, for packets that we send; 576 to 1900. What arrives may be as large as a
     // block.
@@ -104,6 +111,7 @@ struct StackOptions {
     // Timestamps on segments (RFC 7323), offered and accepted. Without them old duplicates are not
     // recognised after a wrap of the sequence numbers, and round trips are measured less often.
     bool timestamps = true;
+    EcnMode ecn = EcnMode::accept;
 
     // Answers to strangers, per second; beyond it they are dropped and counted.
     std::uint32_t echo_replies_per_second = 2000;

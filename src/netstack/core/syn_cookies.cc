@@ -19,6 +19,7 @@ constexpr std::uint32_t kOptionMask = 0x3f;
 constexpr std::uint32_t kScaleMask = 0x0f;
 constexpr std::uint32_t kNoScale = 0x0f;  // larger than any that RFC 7323 allows
 constexpr std::uint32_t kSackBit = 0x10;
+constexpr std::uint32_t kEcnBit = 0x20;
 
 std::uint64_t epoch_at(TimePoint now) {
     return static_cast<std::uint64_t>(now.time_since_epoch() / SynCookies::kEpoch);
@@ -69,19 +70,21 @@ std::optional<std::uint16_t> SynCookies::check(
     return kMssTable[index];
 }
 
-std::uint32_t SynCookies::put_options(std::uint32_t clock, const TcpOptions& options) {
+std::uint32_t SynCookies::put_options(std::uint32_t clock, const TcpOptions& options, bool ecn) {
     std::uint32_t bits = kNoScale;
     if (options.window_scale) bits = std::min<std::uint32_t>(*options.window_scale, 14);
     if (options.sack_permitted) bits |= kSackBit;
+    if (ecn) bits |= kEcnBit;
     const std::uint32_t value = (clock & ~kOptionMask) | bits;
     // Never from the future: the caller would take what comes next for old.
     return static_cast<std::int32_t>(value - clock) > 0 ? value - (kOptionMask + 1) : value;
 }
 
-void SynCookies::take_options(std::uint32_t clock, TcpOptions& options) {
+bool SynCookies::take_options(std::uint32_t clock, TcpOptions& options) {
     const std::uint32_t scale = clock & kScaleMask;
     if (scale != kNoScale) options.window_scale = static_cast<std::uint8_t>(scale);
     options.sack_permitted = (clock & kSackBit) != 0;
+    return (clock & kEcnBit) != 0;
 }
 
 }  // namespace selvage::netstack

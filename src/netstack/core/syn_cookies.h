@@ -10,7 +10,8 @@
 // good one in 2^28 guesses.
 //
 // The options need the timestamp: a caller without timestamps gets neither window scale nor
-// selective acknowledgements, and one whose MSS is below the smallest of the table no answer.
+// selective acknowledgements nor ECN, and one whose MSS is below the smallest of the table no
+// answer.
 #pragma once
 
 #include <optional>
@@ -38,9 +39,10 @@ public:
         const FlowKey& flow, SeqNum peer_isn, SeqNum cookie, TimePoint now
     ) const;
 
-    // Window scale and SACK of a SYN in a timestamp not later than `clock`, and back.
-    static std::uint32_t put_options(std::uint32_t clock, const TcpOptions& options);
-    static void take_options(std::uint32_t clock, TcpOptions& options);
+    // Window scale, SACK and ECN of a SYN in a timestamp not later than `clock`, and back; back
+    // says whether there was ECN.
+    static std::uint32_t put_options(std::uint32_t clock, const TcpOptions& options, bool ecn);
+    static bool take_options(std::uint32_t clock, TcpOptions& options);
 
 private:
     SipKey key_of(std::uint64_t epoch) const;

@@ -51,16 +51,16 @@ TEST(SynCookies, KeepOptionsInATimestampThatIsNeverFromTheFuture) {
         TcpOptions asked;
         asked.window_scale = 14;
         asked.sack_permitted = true;
-        const std::uint32_t value = SynCookies::put_options(clock, asked);
+        const std::uint32_t value = SynCookies::put_options(clock, asked, true);
         EXPECT_LE(value, clock);
         EXPECT_GE(value + 128, clock);
         TcpOptions kept;
-        SynCookies::take_options(value, kept);
+        EXPECT_TRUE(SynCookies::take_options(value, kept));
         EXPECT_EQ(kept.window_scale, 14);
         EXPECT_TRUE(kept.sack_permitted);
     }
     TcpOptions kept;
-    SynCookies::take_options(SynCookies::put_options(5000, {}), kept);
+    EXPECT_FALSE(SynCookies::take_options(SynCookies::put_options(5000, {}, false), kept));
     EXPECT_FALSE(kept.window_scale);
     EXPECT_FALSE(kept.sack_permitted);
 }

@@ -61,7 +61,24 @@ void TcpConnection::connect() {
     syn_due_ = true;
 }
 
-void TcpConnection::take_syn_options(const TcpOptions& options) {
+void TcpConnection::agree_on_ecn(const TcpSegment& syn) {
+    const bool answer = syn.has(packet::tcp_flag::kAck);
+    switch (shared_.options.ecn) {
+        case EcnMode::off:
+            ecn_on_ = false;
+            return;
+        case EcnMode::accept:
+            ecn_on_ = !answer && syn.asks_for_ecn();
+            return;
+        case EcnMode::request:
+            ecn_on_ = answer ? syn.agrees_to_ecn() : syn.asks_for_ecn();
+            return;
+    }
+}
+
+void TcpConnection::take_syn_options(const TcpSegment& syn) {
+    const TcpOptions& options = syn.options;
+    agree_on_ecn(syn);
     const std::uint32_t peer_mss = options.mss.value_or(kMssDefault);
     mss_ = std::clamp(peer_mss, kMssMin, std::min(own_mss(), path_mss()));
     sack_on_ = options.sack_permitted;
@@ -79,7 +96,7 @@ void TcpConnection::accept_syn(const TcpSegment& syn, TimePoint now) {
     passive_ = true;
     irs_ = syn.seq;
     rcv_nxt_ = rcv_edge_ = irs_ + 1;
-    take_syn_options(syn.options);
+    take_syn_options(syn);
     if (timestamps_on_) {
         timestamp_recent_ = syn.options.timestamps->value;
         timestamp_recent_at_ = now;
@@ -186,8 +203,9 @@ std::size_t TcpConnection::writable_bytes() const {
     return limit > send_.size() ? limit - send_.size() : 0;
 }
 
-std::size_t TcpConnection::write(ByteView bytes) {
+std::size_t TcpConnection::write(ByteView bytes, bool more) {
     if (write_finished()) return 0;
+    more_ = held_ = more;
     const std::size_t room = std::min(bytes.size(), writable_bytes());
     const std::size_t count = send_.append(bytes.first(room));
     if (count < bytes.size()) writer_waits_ = true;
@@ -288,12 +306,15 @@ TcpInfo TcpConnection::info() const {
     const LossRecovery& recovery = path_->recovery;
     info.slow_start_threshold = path_->congestion->slow_start_threshold();
     info.sacked = recovery.log().sacked_bytes();
-    info.lost = recovery.log().lost_bytes();
+    info.lost = recovery.log().lost_bytes() + recovery.log().repeated_bytes();
+    info.retransmitted = recovery.log().repeated_bytes();
+    info.reordering = std::max(info.reordering, recovery.reordering_bytes() / full_segment());
     info.min_rtt = recovery.rtt_min();
-    info.reorderings_seen = recovery.seen_reordering() ? 1 : 0;
+    info.reorderings_seen = recovery.reorderings_seen();
     switch (recovery.phase()) {
         case LossRecovery::Phase::none:
             info.phase = info.sacked > 0 ? TcpPhase::disorder : TcpPhase::open;
+            if (reduced()) info.phase = TcpPhase::reduced;
             break;
         case LossRecovery::Phase::fast:
             info.phase = TcpPhase::recovery;

@@ -109,7 +109,7 @@ public:
 
     // The user's side.
     std::size_t read(MutableByteView out);
-    std::size_t write(ByteView bytes);
+    std::size_t write(ByteView bytes, bool more = false);
     void shutdown_write();
     // Resets the connection; nothing is sent where the peer has none.
     void abort(IpOutput& out, TimePoint now, CloseReason reason = CloseReason::aborted);
@@ -120,7 +120,14 @@ public:
     bool close_resets() const;
     // Nobody reads or writes any more. Precondition: shutdown_write() was called or it is closed.
     void release();
-    void set_no_delay(bool on) { options_.no_delay = on; }
+    void set_no_delay(bool on) {
+        options_.no_delay = on;
+        if (on) send_waiting_piece();
+    }
+    void set_cork(bool on) {
+        corked_ = on;
+        if (!on) send_waiting_piece();
+    }
     void set_user_timeout(Duration timeout) { options_.user_timeout = timeout; }
     // A write was cut short although the send buffer has room: no memory. retry_write() says that
     // there is some again.
@@ -153,7 +160,8 @@ public:
 
 private:
     // tcp_connection.cc
-    void take_syn_options(const TcpOptions& options);
+    void take_syn_options(const TcpSegment& syn);
+    void agree_on_ecn(const TcpSegment& syn);
     void become_established(TimePoint now);
     void enter_time_wait(TimePoint now);
     void finish(CloseReason reason);
@@ -193,6 +201,12 @@ private:
     std::optional<std::int64_t> echoed_ms(const TcpSegment& s, TimePoint now) const;
     void on_fin_acked(TimePoint now);
     Reply process_payload(const TcpSegment& s, TimePoint now);
+    void take_mark(const TcpSegment& s);
+    void take_echoed_mark(const TcpSegment& s, TimePoint now);
+    void send_waiting_piece() {
+        if (synchronized() && data_end().after(nxt_)) override_due_ = true;
+    }
+    bool reduced() const { return reduced_until_ && una_.at_or_before(*reduced_until_); }
     bool store(SeqNum seq, ByteView bytes, TimePoint now);
     bool store_ahead(SeqNum seq, ByteView bytes);
     void on_in_order(std::uint32_t count, bool filled_gap, TimePoint now);
@@ -205,11 +219,12 @@ private:
     Emit emit_probes(IpOutput& out, TimePoint now);
     Emit emit_data(IpOutput& out, TimePoint now);
     bool emit_tail_probe(IpOutput& out, TimePoint now);
-    bool send_lost(IpOutput& out, std::uint32_t number, TimePoint now);
+    bool send_lost(IpOutput& out, std::uint32_t number, bool run_goes_on, TimePoint now);
     SendPath& path(TimePoint now);
     bool paced_out(TimePoint now);
     bool may_send_new(std::uint32_t length, std::uint32_t usable, bool is_last) const;
     bool transmit(IpOutput& out, SeqNum seq, std::uint32_t length, TimePoint now);
+    void add_ecn_flags(TcpFields& fields, bool new_data);
     TcpOptions options_for_segment(TimePoint now) const;
     std::uint16_t select_window();
     bool window_update_due() const;
@@ -248,6 +263,9 @@ private:
     bool probe_due_ = false;     // of a closed window, or keep-alive
     bool push_due_ = false;      // on the next segment
     bool override_due_ = false;  // send a small piece although waiting would be better
+    bool more_ = false;          // the writer has promised more
+    bool held_ = false;          // because of that, until the next acknowledgement
+    bool corked_ = false;
     bool tail_probe_due_ = false;
     std::unique_ptr<SendPath> path_;  // while there is something to know
     RttEstimator rtt_;
@@ -281,6 +299,11 @@ private:
     std::uint8_t receive_scale_ = 0;
     std::uint32_t timestamp_offset_;
     std::uint32_t timestamp_recent_ = 0;
+    bool ecn_on_ = false;
+    bool echo_mark_ = false;               // until the peer says that it has reduced its window
+    bool cwr_due_ = false;                 // we have reduced ours: say so with the next new data
+    std::optional<SeqNum> reduced_until_;  // for a mark, once a round trip
+    SeqRange doubled_;                     // arrived again, to be reported; empty when begin == end
     TimePoint timestamp_recent_at_{};
     SeqNum last_ack_sent_;
 

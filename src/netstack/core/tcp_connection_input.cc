@@ -52,6 +52,7 @@ TcpConnection::Reply TcpConnection::on_segment(const TcpSegment& segment, TimePo
     }
     if (!process_ack(s, now)) return Reply::none;
     note_timestamp(s, now);
+    take_mark(s);
     last_heard_ = now;
     keep_alive_unanswered_ = 0;
     if (state_ == TcpState::closed) return Reply::none;
@@ -73,7 +74,7 @@ TcpConnection::Reply TcpConnection::on_segment_syn_sent(const TcpSegment& s, Tim
 
     irs_ = s.seq;
     rcv_nxt_ = rcv_edge_ = irs_ + 1;
-    take_syn_options(s.options);
+    take_syn_options(s);
     if (timestamps_on_) {
         timestamp_recent_ = s.options.timestamps->value;
         timestamp_recent_at_ = now;
@@ -138,6 +139,11 @@ bool TcpConnection::passes_window_check(const TcpSegment& s, TimePoint now) {
     }
     ++shared_.counters.tcp_out_of_window;
     if (s.has(kRst)) return false;
+    const auto bytes = static_cast<std::uint32_t>(s.payload.size());
+    // Received before, and lately.
+    if (bytes > 0 && s.seq.before(rcv_nxt_) && rcv_nxt_.since(s.seq) <= receive_limit_) {
+        doubled_ = {s.seq, s.seq + bytes};
+    }
     if (state_ == TcpState::time_wait && s.has(kFin)) life_at_ = now + shared_.options.time_wait;
     // Answering empty segments without a limit would let two confused ends answer each other for
     // ever (RFC 5961, section 7; keep-alive probes are such segments).
@@ -200,6 +206,7 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
                            !window_changed && s.options.sack_count == 0;
     const std::uint32_t acked = advanced ? s.ack.since(una_) : 0;
     const bool fin_acked = advanced && fin_sent() && s.ack == nxt_;
+    held_ = false;
     if (advanced) {
         una_ = s.ack;
         const std::uint32_t data = acked - (fin_acked ? 1 : 0);
@@ -208,9 +215,13 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
         backoff_ = 0;
     }
     if (path_) {
+        take_echoed_mark(s, now);
         const LossRecovery::Outcome outcome = recover(s, duplicate, now);
         if (advanced) take_rtt_sample(s, outcome, now);
-        if (advanced || outcome.started || outcome.undone || send_timer_ == SendTimer::tail_probe ||
+        // What the peer holds selectively takes the probe's place (RFC 8985, section 7.2).
+        const bool no_probe =
+            send_timer_ == SendTimer::tail_probe && !path_->recovery.may_probe(sack_on_);
+        if (advanced || outcome.started || outcome.undone || no_probe ||
             path_->recovery.reorder_deadline()) {
             arm_send_timer(now);
         }
@@ -221,6 +232,30 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
     }
     if (fin_acked) on_fin_acked(now);
     return true;
+}
+
+// RFC 3168, section 6.1.3: a mark is echoed until the peer has reduced its window, and at once.
+void TcpConnection::take_mark(const TcpSegment& s) {
+    if (!ecn_on_) return;
+    if (s.has(kCwr)) echo_mark_ = false;
+    if (!s.marked || s.payload.empty()) return;
+    ++shared_.counters.tcp_ecn_marked_in;
+    echo_mark_ = true;
+    ack_now();
+}
+
+// RFC 3168, section 6.1.2: as a loss, but nothing is to be sent again, and once a round trip.
+void TcpConnection::take_echoed_mark(const TcpSegment& s, TimePoint now) {
+    if (reduced_until_ && !reduced()) {
+        reduced_until_.reset();
+        if (!path_->recovery.recovering()) path_->congestion->on_recovery_end(false, now);
+    }
+    if (!ecn_on_ || !s.has(kEce) || reduced_until_ || path_->recovery.recovering()) return;
+    if (in_flight() == 0 && !s.ack.after(path_->una)) return;
+    ++shared_.counters.tcp_ecn_reductions;
+    path_->congestion->on_congestion_mark(path_->recovery.in_flight(), now);
+    reduced_until_ = nxt_;
+    cwr_due_ = true;
 }
 
 // Tells loss recovery and congestion control what an ACK says, in that order.
@@ -254,6 +289,8 @@ LossRecovery::Outcome TcpConnection::recover(const TcpSegment& s, bool duplicate
     }
     if (outcome.started || outcome.probe_repaired) {
         ++shared_.counters.tcp_fast_recoveries;
+        cwr_due_ = ecn_on_;
+        reduced_until_.reset();
         congestion.on_recovery_start(outstanding, now);
         if (!outcome.started) congestion.on_recovery_end(false, now);
         override_due_ = outcome.started;
@@ -263,6 +300,8 @@ LossRecovery::Outcome TcpConnection::recover(const TcpSegment& s, bool duplicate
     sample.in_flight = recovery.in_flight();
     sample.delivered_total = recovery.delivered();
     sample.recovering = recovery.phase() == LossRecovery::Phase::fast;
+    sample.reducing = reduced();
+    sample.reordering = recovery.seen_reordering();
     sample.after_timeout = recovery.phase() == LossRecovery::Phase::after_timeout;
     sample.window_limited = path_->use.limited();
     sample.most_outstanding = path_->use.most_outstanding();
@@ -336,6 +375,7 @@ TcpConnection::Reply TcpConnection::process_payload(const TcpSegment& s, TimePoi
     bool fin = s.has(kFin);
     if (seq.before(rcv_nxt_)) {
         const std::size_t old = std::min<std::size_t>(rcv_nxt_.since(seq), bytes.size());
+        if (old > 0) doubled_ = {seq, seq + static_cast<std::uint32_t>(old)};
         bytes = bytes.subspan(old);
         seq += static_cast<std::uint32_t>(old);
         // Received before: the peer has not seen our ACK.
@@ -403,6 +443,7 @@ bool TcpConnection::store_ahead(SeqNum seq, ByteView bytes) {
     const SeqRange range{seq, seq + static_cast<std::uint32_t>(bytes.size())};
     if (ahead_.covers(range)) {
         ahead_recent_ = seq;
+        doubled_ = range;
         return true;
     }
     if (!receive_.write_at(receive_.size() + seq.since(rcv_nxt_), bytes)) {

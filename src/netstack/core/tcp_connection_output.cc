@@ -10,7 +10,7 @@ using namespace packet::tcp_flag;
 namespace {
 
 // A loop under load is late by milliseconds; probing sooner would mostly send what is on its way.
-constexpr Duration kTailProbeMin = 10ms;
+constexpr Duration kTailProbeMin = 5ms;
 // What a peer may wait before it acknowledges a single segment (RFC 8985, section 7.2).
 constexpr Duration kDelayedAckMax = 200ms;
 // What was learnt of a path this long ago says little, and its memory serves others better.
@@ -69,6 +69,10 @@ TcpConnection::Emit TcpConnection::emit_syn(IpOutput& out, TimePoint now) {
         fields.flags = kSyn | kAck;
         fields.ack = rcv_nxt_;
         last_ack_sent_ = rcv_nxt_;
+        if (ecn_on_) fields.flags |= kEce;
+    } else if (shared_.options.ecn == EcnMode::request && syn_tries_ == 0) {
+        // Somebody on the way may drop what asks for it: not again (RFC 3168, section 6.1.1.1).
+        fields.flags |= kEce | kCwr;
     }
     fields.window = offer_first_window();
 
@@ -108,8 +112,6 @@ SendPath& TcpConnection::path(TimePoint now) {
     if (!path_) {
         const auto algorithm = options_.congestion.value_or(shared_.options.congestion);
         path_ = std::make_unique<SendPath>(algorithm, full_segment(), rtt_.smoothed(), una_, now);
-    } else if (in_flight() == 0 && now - last_sent_ > rtt_.timeout(0)) {
-        path_->congestion->on_restart_after_idle(now);
     }
     idle_at_ = kNever;
     return *path_;
@@ -124,9 +126,13 @@ bool TcpConnection::paced_out(TimePoint now) {
     return true;
 }
 
-bool TcpConnection::send_lost(IpOutput& out, std::uint32_t number, TimePoint now) {
+bool TcpConnection::send_lost(
+    IpOutput& out, std::uint32_t number, bool run_goes_on, TimePoint now
+) {
     LossRecovery& recovery = path_->recovery;
     const SentSegment& segment = recovery.log()[number];
+    // The end of a train that goes again as one; a single segment needs nobody's hurry.
+    push_due_ = segment.pushed && run_goes_on;
     if (!transmit(out, segment.begin, segment.size(), now)) return false;
     recovery.on_sent_lost(number, now, clock_ms(now));
     ++shared_.counters.tcp_retransmits;
@@ -176,7 +182,8 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     }
     const std::uint32_t segment_bytes = full_segment();
     const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
-    std::uint32_t unpushed = 0;  // full segments of this train since the last PSH
+    std::uint32_t unpushed = 0;     // full segments of this train since the last PSH
+    std::optional<SeqNum> run_end;  // of what was sent again just now
     for (int budget = kEmitBudget; budget > 0; --budget) {
         const std::uint32_t window = congestion.window();
         const std::uint32_t flight = recovery.in_flight();
@@ -192,7 +199,10 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
             const bool first_of_recovery = recovery.recovering() && override_due_;
             if (room < size && !first_of_recovery) return Emit::done;
             if (paced_out(now)) return Emit::done;
-            if (!send_lost(out, *lost, now)) return Emit::blocked;
+            const SentSegment& segment = recovery.log()[*lost];
+            const bool run_goes_on = run_end == segment.begin;
+            run_end = segment.end;
+            if (!send_lost(out, *lost, run_goes_on, now)) return Emit::blocked;
             override_due_ = false;
             if (budget == 1) return Emit::again;
             continue;
@@ -205,14 +215,23 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         // The FIN takes no room from the payload.
         if (fin_queued_ && unsent == segment_bytes + 1 && usable >= unsent) length = unsent;
         if (length == 0 || !may_send_new(length, usable, length == unsent)) break;
-        if (room < length && flight > 0) {
+        // The path may have changed meanwhile. Not before there is room at the peer: asking for it
+        // says nothing of the path.
+        if (in_flight() == 0 && now - last_sent_ > rtt_.timeout(0)) {
+            path_->congestion->on_restart_after_idle(now);
+            last_sent_ = now;
+            continue;
+        }
+        // The end of the stream needs no room in the path.
+        const bool only_fin = nxt_ == data_end();
+        if (room < length && flight > 0 && !only_fin) {
             path_->use.note(true, in_flight(), una_, nxt_);
             return Emit::done;
         }
         if (paced_out(now)) return Emit::done;
         const std::uint32_t run =
             std::min(shared_.options.push_every_segments, window / segment_bytes / 2);
-        push_due_ = run >= 2 && ++unpushed >= run;
+        if (run >= 2 && ++unpushed >= run) push_due_ = true;
         if (push_due_) unpushed = 0;
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
         override_due_ = false;
@@ -230,6 +249,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
 // Silly window avoidance and Nagle (RFC 9293, sections 3.8.6.2.1 and 3.7.4).
 bool TcpConnection::may_send_new(std::uint32_t length, std::uint32_t usable, bool is_last) const {
     if (override_due_ || length >= full_segment()) return true;
+    if ((corked_ || held_) && !fin_queued_) return false;
     const bool nothing_waits = options_.no_delay || in_flight() == 0;
     if (is_last && length <= usable && (nothing_waits || fin_queued_)) return true;
     return nothing_waits && length >= send_window_largest_ / 2;
@@ -240,7 +260,11 @@ TcpOptions TcpConnection::options_for_segment(TimePoint now) const {
     if (timestamps_on_) {
         options.timestamps = TcpTimestamps{timestamp_now(now), timestamp_recent_};
     }
-    if (!sack_on_ || ahead_.empty()) return options;
+    if (!sack_on_) return options;
+    const std::size_t most = TcpOptions::kSackBlocksMax - (timestamps_on_ ? 1 : 0);
+    // What arrived twice goes in front (RFC 2883): the peer learns that it sent it needlessly.
+    if (doubled_.begin != doubled_.end) options.sack[options.sack_count++] = doubled_;
+    if (ahead_.empty()) return options;
     // The range that grew last goes first, then those below it, where the latest news mostly are
     // (RFC 2018, section 4).
     const auto ranges = ahead_.ranges();
@@ -248,8 +272,7 @@ TcpOptions TcpConnection::options_for_segment(TimePoint now) const {
     for (std::size_t i = 0; i < ranges.size(); ++i) {
         if (ranges[i].begin.at_or_before(ahead_recent_)) start = i;
     }
-    const std::size_t most = TcpOptions::kSackBlocksMax - (timestamps_on_ ? 1 : 0);
-    const std::size_t count = std::min(ranges.size(), most);
+    const std::size_t count = std::min(ranges.size(), most - options.sack_count);
     for (std::size_t i = 0; i < count; ++i) {
         options.sack[options.sack_count++] = ranges[(start + ranges.size() - i) % ranges.size()];
     }
@@ -276,16 +299,23 @@ bool TcpConnection::transmit(IpOutput& out, SeqNum seq, std::uint32_t length, Ti
     if (length > 0) {
         if (bytes > 0) {
             send_.copy_out(seq.since(send_begin()), {packet.push_back(bytes), bytes});
-            if (seq + bytes == end || push_due_) fields.flags |= kPsh;
+            if ((seq + bytes == end && !more_) || push_due_) fields.flags |= kPsh;
             push_due_ = false;
         }
     }
     fields.window = select_window();
+    const bool is_new = length > 0 && seq == nxt_;
+    const bool capable = ecn_on_ && is_new && bytes > 0;
+    if (ecn_on_) add_ecn_flags(fields, capable);
     push_tcp_header(packet, flow_, fields);
-    out.send(std::move(packet), flow_.local, flow_.remote, packet::IpProtocol::tcp);
+    out.send(
+        std::move(packet), flow_.local, flow_.remote, packet::IpProtocol::tcp,
+        capable ? packet::ecn::kCapable : packet::ecn::kNotCapable
+    );
     ++shared_.counters.tcp_out;
 
     last_ack_sent_ = rcv_nxt_;
+    doubled_ = {};
     ack_due_ = false;
     unacked_segments_ = 0;
     ack_at_ = kNever;
@@ -296,15 +326,22 @@ bool TcpConnection::transmit(IpOutput& out, SeqNum seq, std::uint32_t length, Ti
     sending.pacer.on_sent(length, sending.congestion->pacing_rate(), idle, now);
     sending.congestion->on_sent(length);
     last_sent_ = now;
-    const bool is_new = seq == nxt_;
     if (is_new) {
         if (in_flight() == 0) progress_at_ = now;
-        sending.recovery.on_sent_new(seq, seq + length, now);
+        const bool pushed = (fields.flags & kPsh) != 0;
+        sending.recovery.on_sent_new(seq, seq + length, pushed, now);
         nxt_ += length;
     }
     const bool probing = is_new && send_timer_ == SendTimer::tail_probe;
     if (send_timer_at_ == kNever || persisting() || probing) arm_send_timer(now);
     return true;
+}
+
+// RFC 3168, sections 6.1.2 to 6.1.5: only new data may be marked, and only there we say that our
+// window is smaller now; a mark that we have seen is echoed with everything.
+void TcpConnection::add_ecn_flags(TcpFields& fields, bool new_data) {
+    if (echo_mark_) fields.flags |= kEce;
+    if (new_data && std::exchange(cwr_due_, false)) fields.flags |= kCwr;
 }
 
 // The window that we offer. The edge never moves back, and moves on in steps worth a segment
@@ -439,6 +476,7 @@ void TcpConnection::on_persist_timer(TimePoint now) {
     ++backoff_;
     if (send_window_ > in_flight()) {
         override_due_ = true;  // a small window is better used than waited for
+        push_due_ = true;
     } else {
         probe_due_ = true;
         ++shared_.counters.tcp_zero_window_probes;
@@ -451,7 +489,15 @@ void TcpConnection::on_reorder_timer(TimePoint now) {
         path_->recovery.on_reorder_timer(una_, nxt_, rtt_.smoothed(), now, *path_->congestion);
     if (outcome.started) {
         ++shared_.counters.tcp_fast_recoveries;
+        cwr_due_ = ecn_on_;
+        reduced_until_.reset();
         path_->congestion->on_recovery_start(in_flight(), now);
+        // Nothing has arrived that would let more leave than the first of what is lost.
+        AckSample nothing{.now = now, .recovering = true};
+        nothing.in_flight_before = nothing.in_flight = path_->recovery.in_flight();
+        nothing.delivered_total = path_->recovery.delivered();
+        nothing.smoothed_rtt = rtt_.smoothed();
+        path_->congestion->on_ack(nothing);
         override_due_ = true;
     }
     arm_send_timer(now);
@@ -464,6 +510,8 @@ void TcpConnection::on_retransmit_timer(TimePoint now) {
         return finish(CloseReason::timed_out);
     }
     ++shared_.counters.tcp_timeouts;
+    cwr_due_ = ecn_on_;
+    reduced_until_.reset();
     SendPath& sending = path(now);
     sending.recovery.on_timeout(una_, nxt_, now, *sending.congestion);
     sending.congestion->on_timeout(

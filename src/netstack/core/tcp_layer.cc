@@ -58,18 +58,20 @@ TcpId TcpLayer::add(const FlowKey& flow, const TcpSocketOptions& options, Owner 
 }
 
 void TcpLayer::input(
-    const IpAddress& source, const IpAddress& destination, ByteView transport, TimePoint now
+    const IpAddress& source, const IpAddress& destination, ByteView transport, bool marked,
+    TimePoint now
 ) {
     const std::uint16_t pseudo = packet::pseudo_header_sum(
         source, destination, static_cast<std::uint8_t>(packet::IpProtocol::tcp),
         static_cast<std::uint32_t>(transport.size())
     );
-    const auto parsed = parse_tcp_segment(transport);
+    auto parsed = parse_tcp_segment(transport);
     if (!parsed || packet::checksum_add(transport, pseudo) != 0xffff) {
         ++counters_.tcp_bad;
         return;
     }
     ++counters_.tcp_in;
+    parsed->marked = marked;
     const TcpSegment& segment = *parsed;
     const FlowKey flow{
         .local = destination,
@@ -168,8 +170,10 @@ void TcpLayer::answer_with_cookie(
     const std::uint32_t clock = TcpConnection::timestamp_clock(now);
     std::uint32_t offset = timestamp_offset(flow);
     if (options_.timestamps && syn.options.timestamps) {
-        offset += SynCookies::put_options(clock, syn.options) - clock;
+        const bool ecn = options_.ecn != EcnMode::off && syn.asks_for_ecn();
+        offset += SynCookies::put_options(clock, syn.options, ecn) - clock;
     } else {
+        asked.flags = kSyn;
         asked.options.window_scale.reset();
         asked.options.sack_permitted = false;
     }
@@ -203,7 +207,9 @@ bool TcpLayer::take_cookie(
     if (options_.timestamps && segment.options.timestamps) {
         syn.options.timestamps = segment.options.timestamps;
         const std::uint32_t echo = segment.options.timestamps->echo;
-        SynCookies::take_options(echo - timestamp_offset(flow), syn.options);
+        if (SynCookies::take_options(echo - timestamp_offset(flow), syn.options)) {
+            syn.flags = kSyn | kEce | kCwr;
+        }
     }
     Entry& e = *entry(connection);
     e.listener = id;

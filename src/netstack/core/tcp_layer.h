@@ -36,9 +36,10 @@ public:
         IpOutput& output, PathMtu& path_mtu, EventQueue& events
     );
 
-    // `transport` is the segment from its TCP header on.
+    // `transport` is the segment from its TCP header on; `marked` by a router whose queue is long.
     void input(
-        const IpAddress& source, const IpAddress& destination, ByteView transport, TimePoint now
+        const IpAddress& source, const IpAddress& destination, ByteView transport, bool marked,
+        TimePoint now
     );
     // Between these two, consecutive segments of one connection are a train: it is looked up and
     // settled once for all of them.
@@ -62,9 +63,10 @@ public:
     Result<TcpId> connect(const Endpoint& remote, const TcpConnectOptions& options, TimePoint now);
 
     std::size_t read(TcpId id, MutableByteView out);
-    std::size_t write(TcpId id, ByteView bytes);
+    std::size_t write(TcpId id, ByteView bytes, bool more);
     void shutdown_write(TcpId id);
     void set_no_delay(TcpId id, bool on);
+    void set_cork(TcpId id, bool on);
     void set_user_timeout(TcpId id, Duration timeout);
     void set_listener_options(ListenerId id, const TcpSocketOptions& options);
     void abort(TcpId id);

@@ -105,10 +105,10 @@ std::size_t TcpLayer::read(TcpId id, MutableByteView out) {
     return count;
 }
 
-std::size_t TcpLayer::write(TcpId id, ByteView bytes) {
+std::size_t TcpLayer::write(TcpId id, ByteView bytes, bool more) {
     Entry* e = entry(id);
     if (e == nullptr) return 0;
-    const std::size_t count = e->connection.write(bytes);
+    const std::size_t count = e->connection.write(bytes, more);
     if (count > 0) touch(id, *e);
     settle(id);
     return count;
@@ -126,6 +126,13 @@ void TcpLayer::set_no_delay(TcpId id, bool on) {
     Entry* e = entry(id);
     if (e == nullptr) return;
     e->connection.set_no_delay(on);
+    touch(id, *e);
+}
+
+void TcpLayer::set_cork(TcpId id, bool on) {
+    Entry* e = entry(id);
+    if (e == nullptr) return;
+    e->connection.set_cork(on);
     touch(id, *e);
 }
 

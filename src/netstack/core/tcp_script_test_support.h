@@ -64,9 +64,20 @@ public:
     Seg raw_flags(std::uint8_t v) const {
         return with([&](Seg& s) { s.flags_ |= v; });
     }
+    Seg ece() const { return raw_flags(packet::tcp_flag::kEce); }
+    Seg cwr() const { return raw_flags(packet::tcp_flag::kCwr); }
+    // ECN in the IP header (RFC 3168): what we send must be capable exactly when a script says so;
+    // what the peer sends was marked on the way.
+    Seg ect() const {
+        return with([](Seg& s) { s.ecn_ = packet::ecn::kCapable; });
+    }
+    Seg marked() const {
+        return with([](Seg& s) { s.ecn_ = packet::ecn::kCongestionExperienced; });
+    }
     Seg urgent() const { return raw_flags(packet::tcp_flag::kUrg); }
 
     std::uint8_t flags_;
+    std::uint8_t ecn_ = 0;
     std::uint32_t seq_ = 0;
     std::uint32_t len_ = 0;
     std::optional<std::uint32_t> ack_;
@@ -243,11 +254,16 @@ public:
         writes_unpolled(count);
         poll();
     }
-    void writes_unpolled(std::size_t count) {
+    // With the promise of more.
+    void writes_more(std::size_t count) {
+        writes_unpolled(count, true);
+        poll();
+    }
+    void writes_unpolled(std::size_t count, bool more = false) {
         Bytes bytes(count);
         for (std::size_t i = 0; i < count; ++i)
             bytes[i] = pattern_byte(kOurPattern, written_ + i);
-        const std::size_t done = stack_.tcp_write(id_, bytes);
+        const std::size_t done = stack_.tcp_write(id_, bytes, more);
         EXPECT_EQ(done, count) << at_text(now_) << " written";
         written_ += done;
     }
@@ -336,6 +352,7 @@ private:
         std::uint16_t peer_port = 0;
         TcpSegment segment;
         std::uint32_t bytes = 0;
+        std::uint8_t ecn = 0;
     };
 
     void from_stack(packet::PacketBatch&& batch) override {
@@ -361,6 +378,7 @@ private:
         ASSERT_TRUE(parsed);
         Sent sent{now_, parsed->destination_port, *parsed};
         sent.bytes = static_cast<std::uint32_t>(parsed->payload.size());
+        sent.ecn = ip.ecn;
         our_port_ = parsed->source_port;
         if (parsed->has(packet::tcp_flag::kSyn)) our_isn_[sent.peer_port] = parsed->seq.raw();
         const std::uint32_t position = parsed->seq.raw() - our_isn(sent.peer_port) - 1;
@@ -411,18 +429,20 @@ private:
             theirs_, ours_, peer_port, options_.listen != 0 ? options_.listen : our_port_
         };
         push_tcp_header(packet, flow, fields);
-        push_ip(packet, theirs_, ours_, 6);
+        push_ip(packet, theirs_, ours_, 6, seg.ecn_);
         return packet;
     }
 
 public:
     // An IP header by hand, independent of what the stack uses.
     static void push_ip(
-        packet::PacketBuf& packet, const IpAddress& from, const IpAddress& to, std::uint8_t protocol
+        packet::PacketBuf& packet, const IpAddress& from, const IpAddress& to,
+        std::uint8_t protocol, std::uint8_t ecn = 0
     ) {
         if (from.is_v4()) {
             auto* ip = packet.push_front<packet::Ipv4Header>();
             ip->total_length = static_cast<std::uint16_t>(packet.size());
+            ip->tos = ecn;
             ip->protocol = protocol;
             ip->source = from.v4_value();
             ip->destination = to.v4_value();
@@ -430,6 +450,7 @@ public:
         } else {
             const std::size_t payload = packet.size();
             auto* ip = packet.push_front<packet::Ipv6Header>();
+            ip->version_class_flow = 6U << 28 | std::uint32_t{ecn} << 20;
             ip->payload_length = static_cast<std::uint16_t>(payload);
             ip->next_header = protocol;
             ip->source = from.raw();
@@ -440,7 +461,8 @@ public:
 private:
     bool matches(const Sent& sent, const Seg& want) const {
         const TcpSegment& s = sent.segment;
-        constexpr std::uint8_t kCompared = 0x3f & ~packet::tcp_flag::kPsh;
+        constexpr std::uint8_t kCompared = 0xff & ~packet::tcp_flag::kPsh;
+        if (sent.ecn != want.ecn_) return false;
         if ((s.flags & kCompared) != (want.flags_ & kCompared)) return false;
         if (sent.bytes != want.len_ || s.seq.raw() != our_isn(sent.peer_port) + want.seq_)
             return false;
@@ -476,8 +498,9 @@ private:
     std::string describe(const Sent& sent) const {
         const TcpSegment& s = sent.segment;
         std::string out = fmt::format(
-            "{} {} seq {} len {} ack {} win {}", at_text(sent.at), flag_text(s.flags),
-            s.seq.raw() - our_isn(sent.peer_port), sent.bytes, s.ack.raw() - kPeerIsn, s.window
+            "{} {}{} seq {} len {} ack {} win {}", at_text(sent.at), flag_text(s.flags),
+            sent.ecn == 0 ? "" : " ect", s.seq.raw() - our_isn(sent.peer_port), sent.bytes,
+            s.ack.raw() - kPeerIsn, s.window
         );
         if (s.options.mss) out += fmt::format(" mss {}", *s.options.mss);
         if (s.options.window_scale) out += fmt::format(" wscale {}", *s.options.window_scale);

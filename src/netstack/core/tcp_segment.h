@@ -38,8 +38,19 @@ struct TcpSegment {
     std::uint8_t flags = 0;
     std::uint16_t window = 0;
     TcpOptions options;
-    ByteView payload;  // borrowed from the packet
+    ByteView payload;     // borrowed from the packet
+    bool marked = false;  // by a router on the way (RFC 3168)
 
+    // Of a SYN: its sender would use ECN (RFC 3168, section 6.1.1).
+    bool asks_for_ecn() const {
+        using namespace packet::tcp_flag;
+        return has(kEce) && has(kCwr) && !marked;
+    }
+    // Of the answer to one.
+    bool agrees_to_ecn() const {
+        using namespace packet::tcp_flag;
+        return has(kEce) && !has(kCwr);
+    }
     bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
     // What it occupies in sequence space.
     std::uint32_t length() const {

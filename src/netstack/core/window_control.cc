@@ -2,6 +2,7 @@
 #include "netstack/core/window_control.h"
 
 #include <cmath>
+#include <utility>
 
 namespace selvage::netstack {
 
@@ -56,9 +57,11 @@ WindowControl::WindowControl(Growth growth, std::uint32_t mss)
     : growth_(growth), mss_(mss), window_(initial_window(mss)) {}
 
 void WindowControl::on_ack(const AckSample& ack) {
-    if (ack.recovering) return reduce(ack);
-    // Duplicates say that something arrived, not that the path takes more (RFC 5681, section 3.2).
-    if (ack.acked == 0) return;
+    if (ack.recovering || ack.reducing) return reduce(ack);
+    // Duplicates say that something arrived, not that the path takes more (RFC 5681, section 3.2);
+    // unless the path is known to reorder. What was acknowledged selectively counts once.
+    if (ack.acked == 0 && !ack.reordering) return;
+    const std::uint32_t acked = ack.reordering ? ack.delivered : std::min(ack.acked, ack.delivered);
     const bool used = in_slow_start() && window_ < 2 * ack.most_outstanding;
     if (!ack.window_limited && !used) {
         // The curve must not run on while nobody asks for more (RFC 9438, section 5.8).
@@ -67,12 +70,12 @@ void WindowControl::on_ack(const AckSample& ack) {
     }
     if (in_slow_start()) {
         // Without a limit for one ACK: peers answer a train once, and most of ours do.
-        window_ = std::min(window_ + start_.growth(ack.acked), kWindowMax);
+        window_ = std::min(window_ + start_.growth(acked), kWindowMax);
         if (!ack.after_timeout && start_.on_ack(ack)) threshold_ = window_;
     } else if (growth_ == Growth::reno) {
-        grow_reno(ack.acked);
+        grow_reno(acked);
     } else {
-        grow_cubic(ack);
+        grow_cubic(ack, acked);
     }
     window_ = std::min(window_, kWindowMax);
 }
@@ -84,9 +87,9 @@ void WindowControl::grow_reno(std::uint32_t acked) {
     window_ += mss_;
 }
 
-void WindowControl::grow_cubic(const AckSample& ack) {
+void WindowControl::grow_cubic(const AckSample& ack, std::uint32_t acked_bytes) {
     const double window = static_cast<double>(window_) / mss_;
-    const double acked = static_cast<double>(ack.acked) / mss_;
+    const double acked = static_cast<double>(acked_bytes) / mss_;
     if (!cubic_.epoch) {
         cubic_.epoch = ack.now;
         cubic_.reno_window = window;
@@ -113,6 +116,9 @@ void WindowControl::grow_cubic(const AckSample& ack) {
 
 void WindowControl::shrink(std::uint32_t outstanding) {
     undo_ = {window_, threshold_, cubic_};
+    // A window that is not used does not grow, so CUBIC may take it for what the path has borne
+    // (RFC 9438, section 4.6).
+    if (growth_ == Growth::cubic) outstanding = reducing_ ? std::max(window_, threshold_) : window_;
     const double window = static_cast<double>(outstanding) / mss_;
     double beta = 0.5;
     if (growth_ == Growth::cubic) {
@@ -129,7 +135,8 @@ void WindowControl::shrink(std::uint32_t outstanding) {
 }
 
 void WindowControl::on_recovery_start(std::uint32_t outstanding, TimePoint) {
-    shrink(outstanding);
+    if (!std::exchange(by_mark_, false)) shrink(outstanding);
+    reducing_ = true;
     reduction_outstanding_ = std::max(outstanding, mss_);
     reduction_delivered_ = reduction_sent_ = 0;
 }
@@ -147,9 +154,10 @@ void WindowControl::reduce(const AckSample& ack) {
         );
         more = due - std::min(reduction_sent_, due);
     } else {
-        // Losses brought it below: one segment more than arrives, unless more is being lost.
-        more = unused;
-        if (ack.acked > 0 && ack.lost == 0) more = std::max(unused, ack.delivered) + mss_;
+        // Losses brought it below: one segment more than arrives, unless more is being lost. After
+        // a mark nothing is to be repaired, and as much leaves as arrives.
+        more = std::max(unused, ack.delivered);
+        if (ack.acked > 0 && ack.lost == 0 && !by_mark_) more += mss_;
         more = std::min(more, threshold_ - ack.in_flight);
     }
     if (reduction_sent_ == 0) more = std::max(more, mss_);  // the retransmission itself
@@ -157,17 +165,20 @@ void WindowControl::reduce(const AckSample& ack) {
 }
 
 void WindowControl::on_recovery_end(bool after_timeout, TimePoint) {
+    reducing_ = by_mark_ = false;
     if (after_timeout) return;  // slow start goes on to the threshold
     window_ = std::max(threshold_, mss_);
 }
 
 void WindowControl::on_timeout(const Timeout& timeout, TimePoint) {
-    if (!timeout.again) shrink(timeout.outstanding);
+    if (!timeout.again && !std::exchange(by_mark_, false)) shrink(timeout.outstanding);
+    reducing_ = false;
     window_ = timeout.in_flight + mss_;
     start_.restart();
 }
 
 void WindowControl::on_spurious_loss() {
+    reducing_ = by_mark_ = false;
     window_ = std::max(window_, undo_.window);
     threshold_ = std::max(threshold_, undo_.threshold);
     cubic_ = undo_.cubic;
@@ -181,9 +192,12 @@ void WindowControl::on_restart_after_idle(TimePoint) {
     start_.restart();
 }
 
-void WindowControl::on_congestion_mark(std::uint32_t outstanding, TimePoint) {
-    shrink(outstanding);
-    window_ = threshold_;
+// The window comes down in step with what arrives, as in a recovery.
+void WindowControl::on_congestion_mark(std::uint32_t in_flight, TimePoint) {
+    shrink(in_flight);
+    reducing_ = by_mark_ = true;
+    reduction_outstanding_ = std::max(in_flight, mss_);
+    reduction_delivered_ = reduction_sent_ = 0;
 }
 
 }  // namespace selvage::netstack

@@ -56,7 +56,7 @@ public:
     void on_restart_after_idle(TimePoint now) override;
     void on_sent(std::uint32_t bytes) override { reduction_sent_ += bytes; }
     void set_segment_size(std::uint32_t mss) override { mss_ = mss; }
-    void on_congestion_mark(std::uint32_t outstanding, TimePoint now) override;
+    void on_congestion_mark(std::uint32_t in_flight, TimePoint now) override;
 
 private:
     // The curve of RFC 9438, in segments and seconds.
@@ -69,7 +69,7 @@ private:
     };
     void reduce(const AckSample& ack);
     void grow_reno(std::uint32_t acked);
-    void grow_cubic(const AckSample& ack);
+    void grow_cubic(const AckSample& ack, std::uint32_t acked_bytes);
     void shrink(std::uint32_t outstanding);
 
     Growth growth_;
@@ -84,6 +84,8 @@ private:
     std::uint32_t reduction_outstanding_ = 0;
     std::uint32_t reduction_delivered_ = 0;
     std::uint32_t reduction_sent_ = 0;
+    bool reducing_ = false;
+    bool by_mark_ = false;  // a loss in the same round trip does not count again
 
     struct Undo {
         std::uint32_t window = 0;
