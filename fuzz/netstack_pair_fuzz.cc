@@ -1,9 +1,10 @@
 // Two whole stacks with an adversary between them: the input decides for each packet whether it is
-// carried, lost, delayed, doubled or damaged, and when the users act. Whatever happens, what is
-// read is what was written, and everything is given back at the end.
+// carried, lost, delayed, marked, doubled or damaged, and which options both sides have. Whatever
+// happens, what is read is what was written, and everything is given back at the end.
 #include <cstdint>
 
 #include "netstack/core/stack_pair_test_support.h"
+#include "packet/checksum.h"
 
 namespace {
 
@@ -32,6 +33,17 @@ private:
             under_way.emplace(now + after, Bytes(packet.bytes().begin(), packet.bytes().end()));
         };
         switch (verdict % 8) {
+            case 4: {
+                // What may be marked is (RFC 3168).
+                auto& ip = *packet.header<packet::Ipv4Header>();
+                if ((ip.tos & packet::ecn::kMask) != 0) {
+                    ip.tos |= packet::ecn::kCongestionExperienced;
+                    ip.checksum = 0;
+                    ip.checksum = packet::checksum_finish(packet::checksum_add(as_bytes_of(ip)));
+                }
+                put(delay);
+                return;
+            }
             case 5:
                 return;
             case 6:
@@ -53,6 +65,19 @@ private:
     Reader& in_;
 };
 
+// Each algorithm, with and without what is negotiated.
+StackOptions options_from(Reader& in) {
+    std::uint8_t choice = 0;
+    (void)in.read(choice);
+    StackOptions options;
+    options.congestion = static_cast<CongestionAlgorithm>(choice % 3);
+    options.ecn = static_cast<EcnMode>(choice / 3 % 3);
+    options.timestamps = (choice & 0x10) == 0;
+    options.pace_windows = (choice & 0x20) != 0;
+    if ((choice & 0x40) != 0) options.receive_buffer_first = options.receive_buffer_max = 2000;
+    return options;
+}
+
 class Pair {
 public:
     explicit Pair(Reader& in) : in_(in), left_out_(in), right_out_(in) {
@@ -61,7 +86,8 @@ public:
         std::uint8_t size = 0;
         (void)in_.read(size);
         there_ = PatternWriter(1, std::uint64_t{size} * 700);
-        listener_ = *right_.tcp_listen(80);
+        // With an odd number the handshake is by cookie.
+        listener_ = *right_.tcp_listen(80, {.half_open_limit = (size & 1) != 0 ? 0U : 128U});
         client_ = *left_.tcp_connect({netstack::testing::kRightAddress, 80}, now_);
     }
 
@@ -126,8 +152,8 @@ private:
     Reader& in_;
     packet::PacketPool pool_;
     TimePoint now_{std::chrono::hours(1)};
-    Stack left_{StackOptions{}, pool_, StackSeeds{{1, 2}, {3, 4}}};
-    Stack right_{StackOptions{}, pool_, StackSeeds{{5, 6}, {7, 8}}};
+    Stack left_{options_from(in_), pool_, StackSeeds{{1, 2}, {3, 4}}};
+    Stack right_{options_from(in_), pool_, StackSeeds{{5, 6}, {7, 8}}};
     Adversary left_out_;
     Adversary right_out_;
     PatternWriter there_{1, 0};

@@ -15,9 +15,12 @@ def test_command(arguments):
 
 
 def sim_command(arguments):
+    if arguments.stacks:
+        build("dev", [storms.STACKS.program])
+        return suites.finish(storms.run_seeds(storms.STACKS, "dev", arguments.stacks, arguments.first))
     build("dev", [suites.SIM_PROGRAM])
     if arguments.seeds:
-        return suites.finish(storms.storms("dev", arguments.seeds, arguments.first))
+        return suites.finish(storms.run_seeds(storms.STORM, "dev", arguments.seeds, arguments.first))
     return suites.finish(suites.sim("dev", arguments.name, arguments.seed, arguments.times))
 
 
@@ -74,7 +77,10 @@ def add_test_commands(commands):
                      help="run K times, from the second on with new random seeds")
     sim.add_argument("--seeds", type=int, metavar="N",
                      help="the storm scenario for N seeds, in parallel; prints those that fail")
-    sim.add_argument("--first", type=int, default=1, metavar="S", help="the first seed of --seeds (default 1)")
+    sim.add_argument("--stacks", type=int, metavar="N",
+                     help="instead: two TCP/IP stacks with an adversary between them, for N seeds")
+    sim.add_argument("--first", type=int, default=1, metavar="S",
+                     help="the first seed of --seeds or --stacks (default 1)")
     sim.set_defaults(function=sim_command)
 
     check = commands.add_parser(

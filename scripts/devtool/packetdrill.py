@@ -30,6 +30,18 @@ done
 echo 2 > "$settings/ipv4/tcp_min_tso_segs"
 chmod -R u+w "$settings/ipv4"
 mount --bind "$settings/ipv4" /proc/sys/net/ipv4
+# The queue of the device belongs to what is tested: our library reads here what a script has set.
+mkdir "$settings/bin"
+cat > "$settings/bin/tc" <<'TC'
+#!/bin/sh
+case "$1 $2" in
+"qdisc add" | "qdisc replace") shift 5; echo "$@" > /proc/sys/net/ipv4/device_queue ;;
+"qdisc delete" | "qdisc del") : > /proc/sys/net/ipv4/device_queue ;;
+esac
+TC
+chmod +x "$settings/bin/tc"
+export PATH="$settings/bin:$PATH"
+: > "$settings/ipv4/device_queue"
 mount -t tmpfs none /sys/module
 mkdir -p /sys/module/tcp_cubic/parameters
 ip tuntap add dev tun0 mode tun

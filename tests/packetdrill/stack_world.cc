@@ -37,6 +37,10 @@ void StackWorld::from_stack(packet::PacketBatch&& batch) {
         sent_.push_back({Bytes(packet.bytes().begin(), packet.bytes().end()), now_});
 }
 
+bool StackWorld::congested(const IpAddress&) const {
+    return device_queue() == DeviceQueue::takes_nothing;
+}
+
 void StackWorld::poll(Lock& lock) {
     do {
         stack().poll(now_, *this);

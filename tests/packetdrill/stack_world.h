@@ -59,6 +59,7 @@ private:
     };
 
     void from_stack(packet::PacketBatch&& batch) override;
+    bool congested(const IpAddress& destination) const override;
     void advance_to(Lock& lock, TimePoint when);
     void wake(Lock& lock);
     bool step(Lock& lock, TimePoint most);

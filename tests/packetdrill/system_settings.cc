@@ -35,6 +35,14 @@ netstack::EcnMode ecn_mode() {
 
 }  // namespace
 
+DeviceQueue device_queue() {
+    std::ifstream file("/proc/sys/net/ipv4/device_queue");
+    std::string kind, word, limit;
+    file >> kind >> word >> limit;
+    if (kind == "fq") return DeviceQueue::paced;
+    return word == "limit" && limit == "0" ? DeviceQueue::takes_nothing : DeviceQueue::plain;
+}
+
 netstack::StackOptions options_from_system() {
     netstack::StackOptions options;
     options.mtu = 1500;
@@ -44,6 +52,7 @@ netstack::StackOptions options_from_system() {
     options.timestamps = setting("tcp_timestamps", 1) != 0;
     options.ecn = ecn_mode();
     options.congestion = congestion_control();
+    options.pace_windows = device_queue() == DeviceQueue::paced;
     options.push_every_segments = static_cast<std::uint32_t>(setting("tcp_min_tso_segs", 2));
     return options;
 }

@@ -9,4 +9,8 @@ namespace selvage::packetdrill {
 // What the scripts' defaults.sh expects of a host, with what the settings say.
 netstack::StackOptions options_from_system();
 
+// What stands between our stack and the wire, as `tc qdisc` has set it up: see the runner.
+enum class DeviceQueue { plain, paced, takes_nothing };
+DeviceQueue device_queue();
+
 }  // namespace selvage::packetdrill

@@ -53,6 +53,8 @@ public:
     virtual std::uint64_t pacing_rate() const { return 0; }
     // Bytes that may leave at once when it is paced.
     virtual std::uint32_t burst() const { return kWindowMax; }
+    // Whether a burst, once it has left, is waited for before the next; else they may overlap.
+    virtual bool waits_between_bursts() const { return false; }
 
     virtual void on_ack(const AckSample& ack) = 0;
     // `segment` was lost; `lost_total` is all that ever was, with it.
@@ -86,7 +88,8 @@ public:
 
 // `smoothed_rtt` of the handshake; zero if it is not known.
 std::unique_ptr<CongestionControl> make_congestion_control(
-    CongestionAlgorithm algorithm, std::uint32_t mss, Duration smoothed_rtt, TimePoint now
+    CongestionAlgorithm algorithm, std::uint32_t mss, Duration smoothed_rtt, bool pace_windows,
+    TimePoint now
 );
 
 }  // namespace selvage::netstack

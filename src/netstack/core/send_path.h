@@ -16,6 +16,11 @@ public:
     bool ready(TimePoint now, std::uint64_t rate, std::uint32_t burst) const {
         return rate == 0 || next_ < now + time_of(burst, rate);
     }
+    // The same for bursts that wait for each other, when `sent` bytes of one have left just now.
+    bool ready_in_turn(TimePoint now, std::uint64_t rate, std::uint32_t burst, std::uint32_t sent)
+        const {
+        return rate == 0 || (sent == 0 ? next_ <= now : sent < burst);
+    }
     void on_sent(std::uint32_t bytes, std::uint64_t rate, bool was_idle, TimePoint now) {
         if (rate == 0) return;
         next_ = std::max(next_, was_idle ? now : now - kLateMax) + time_of(bytes, rate);
@@ -51,10 +56,11 @@ private:
 
 struct SendPath {
     SendPath(
-        CongestionAlgorithm algorithm, std::uint32_t mss, Duration smoothed_rtt, SeqNum first,
-        TimePoint now
+        CongestionAlgorithm algorithm, std::uint32_t mss, Duration smoothed_rtt, bool pace_windows,
+        SeqNum first, TimePoint now
     )
-        : congestion(make_congestion_control(algorithm, mss, smoothed_rtt, now)), una(first) {
+        : congestion(make_congestion_control(algorithm, mss, smoothed_rtt, pace_windows, now)),
+          una(first) {
         if (smoothed_rtt > Duration::zero()) recovery.add_rtt(smoothed_rtt, now);
     }
 

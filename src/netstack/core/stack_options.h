@@ -91,6 +91,10 @@ struct StackOptions {
     // Of dialled and accepted connections that do not say otherwise; docs/decisions/ has why.
     CongestionAlgorithm congestion = CongestionAlgorithm::bbr;
 
+    // NewReno and CUBIC spread a window over a round trip instead of sending it as acknowledgements
+    // come: twice its rate in slow start, 1.2 times later. BBR is paced in any case.
+    bool pace_windows = false;
+
     Duration time_wait = 60s;
     // How long a connection that nobody holds any more may be without progress before it is
     // forgotten.

@@ -142,6 +142,20 @@ TEST(TcpListener, TakesACookieThatComesWithData) {
     s.reads(5);
 }
 
+TEST(TcpListener, WaitsForTheFirstDataWhenLaterDataComesBeforeIt) {
+    TcpScript s{full_listener()};
+    fill(s);
+    s.at(10ms).receives(syn().seq(0).mss(1320));
+    s.sends(syn_ack().seq(0).ack(1));
+    // The ACK and the first segment were lost.
+    s.at(20ms).receives(data(100).seq(101).ack(1));
+    s.expect_silence();
+    s.at(220ms).receives(data(100).seq(1).ack(1));
+    s.sends(ack().seq(1).ack(101));
+    s.expect_accepted(1);
+    s.reads(100);
+}
+
 TEST(TcpListener, ResetsWhoBringsAWrongOrOldCookie) {
     TcpScript s{full_listener()};
     fill(s);

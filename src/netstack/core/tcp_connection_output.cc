@@ -111,17 +111,25 @@ TcpConnection::Emit TcpConnection::emit_probes(IpOutput& out, TimePoint now) {
 SendPath& TcpConnection::path(TimePoint now) {
     if (!path_) {
         const auto algorithm = options_.congestion.value_or(shared_.options.congestion);
-        path_ = std::make_unique<SendPath>(algorithm, full_segment(), rtt_.smoothed(), una_, now);
+        path_ = std::make_unique<SendPath>(
+            algorithm, full_segment(), rtt_.smoothed(), shared_.options.pace_windows, una_, now
+        );
     }
     idle_at_ = kNever;
     return *path_;
 }
 
-// True when the next segment must wait for its time.
-bool TcpConnection::paced_out(TimePoint now) {
+// True when the next segment must wait for its time, after `sent` bytes of this train.
+bool TcpConnection::paced_out(std::uint32_t sent, TimePoint now) {
     const CongestionControl& congestion = *path_->congestion;
+    const Pacer& pacer = path_->pacer;
+    const std::uint64_t rate = congestion.pacing_rate();
+    const std::uint32_t burst = congestion.burst();
     paced_at_ = kNever;
-    if (path_->pacer.ready(now, congestion.pacing_rate(), congestion.burst())) return false;
+    if (congestion.waits_between_bursts() ? pacer.ready_in_turn(now, rate, burst, sent)
+                                          : pacer.ready(now, rate, burst)) {
+        return false;
+    }
     paced_at_ = path_->pacer.next_at();
     return true;
 }
@@ -183,6 +191,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     const std::uint32_t segment_bytes = full_segment();
     const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
     std::uint32_t unpushed = 0;     // full segments of this train since the last PSH
+    std::uint32_t sent = 0;         // bytes of this train
     std::optional<SeqNum> run_end;  // of what was sent again just now
     for (int budget = kEmitBudget; budget > 0; --budget) {
         const std::uint32_t window = congestion.window();
@@ -198,11 +207,12 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
             path_->use.note(true, in_flight(), una_, nxt_);
             const bool first_of_recovery = recovery.recovering() && override_due_;
             if (room < size && !first_of_recovery) return Emit::done;
-            if (paced_out(now)) return Emit::done;
+            if (paced_out(sent, now)) return Emit::done;
             const SentSegment& segment = recovery.log()[*lost];
             const bool run_goes_on = run_end == segment.begin;
             run_end = segment.end;
             if (!send_lost(out, *lost, run_goes_on, now)) return Emit::blocked;
+            sent += size;
             override_due_ = false;
             if (budget == 1) return Emit::again;
             continue;
@@ -228,12 +238,13 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
             path_->use.note(true, in_flight(), una_, nxt_);
             return Emit::done;
         }
-        if (paced_out(now)) return Emit::done;
+        if (paced_out(sent, now)) return Emit::done;
         const std::uint32_t run =
             std::min(shared_.options.push_every_segments, window / segment_bytes / 2);
         if (run >= 2 && ++unpushed >= run) push_due_ = true;
         if (push_due_) unpushed = 0;
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
+        sent += length;
         override_due_ = false;
         path_->use.note(recovery.in_flight() >= window, in_flight(), una_, nxt_);
         if (budget == 1) return Emit::again;

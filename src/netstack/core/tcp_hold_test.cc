@@ -1,4 +1,5 @@
-// What waits for more: a writer's promise and a cork; and what arrived twice (RFC 2883).
+// What waits: for more, by a writer's promise and a cork; for its time, when windows are paced. And
+// what arrived twice (RFC 2883).
 #include <gtest/gtest.h>
 
 #include "netstack/core/tcp_script_test_support.h"
@@ -102,6 +103,34 @@ TEST(TcpWindow, AFinNeedsNoRoomInIt) {
     s.shuts_down();
     s.sends(fin().seq(10'001).ack(1));
     s.receives(ack().seq(1).ack(10'002));
+}
+
+TEST(TcpPacing, SpreadsAWindowOverTheRoundTrip) {
+    ScriptOptions options{.listen = 22};
+    options.stack.pace_windows = true;
+    TcpScript s{options};
+    s.at(0ms).receives(syn().seq(0).mss(1000));
+    s.sends(syn_ack().seq(0).ack(1));
+    s.at(100ms).receives(ack().seq(1).ack(1));
+    s.expect_accepted(1);
+    s.writes(40'000);
+    // The first window leaves at once.
+    for (std::uint32_t i = 0; i < 10; ++i)
+        s.sends(data(1000).seq(1 + i * 1000).ack(1));
+    s.at(200ms).receives(ack().seq(1).ack(10'001));
+    // 20 segments at twice their rate: two every 5 ms.
+    s.sends(data(1000).seq(10'001).ack(1));
+    s.sends(data(1000).seq(11'001).ack(1));
+    s.expect_silence();
+    for (std::uint32_t sent = 2; sent < 20; sent += 2) {
+        s.run_until_sent(20ms);
+        s.sends(data(1000).seq(10'001 + sent * 1000).ack(1));
+        s.sends(data(1000).seq(11'001 + sent * 1000).ack(1));
+        s.expect_silence();
+    }
+    // Not at once, and before the first is acknowledged.
+    EXPECT_GE(s.elapsed(), 235ms);
+    EXPECT_LE(s.elapsed(), 255ms);
 }
 
 }  // namespace

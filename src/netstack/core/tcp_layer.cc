@@ -184,8 +184,8 @@ void TcpLayer::answer_with_cookie(
     listener.cookies_until = now + SynCookies::kLife;
 }
 
-// Whether the segment brought a cookie back. Its first byte is the one after the SYN, so data that
-// comes before the bare ACK, or instead of it, does as well.
+// Whether the segment brought a cookie back, or may come before the one that does. Its first byte
+// is the one after the SYN, so data that comes before the bare ACK, or instead of it, does as well.
 bool TcpLayer::take_cookie(
     Listener& listener, ListenerId id, const FlowKey& flow, const TcpSegment& segment, TimePoint now
 ) {
@@ -193,7 +193,8 @@ bool TcpLayer::take_cookie(
     if (!segment.has(kAck) || segment.has(kSyn) || segment.has(kRst)) return false;
     const SeqNum iss = segment.ack - 1;
     const auto mss = cookies_.check(flow, segment.seq - 1, iss, now);
-    if (!mss) return false;
+    // Later data of a caller whose first was lost must not be reset: the first comes again.
+    if (!mss) return segment.length() > 0;
     if (listener.queue.size() >= listener.options.accept_queue_limit) {
         ++counters_.tcp_accept_queue_full;
         return true;

@@ -53,10 +53,19 @@ bool HyStart::on_ack(const AckSample& ack) {
     return conservative_rounds_ > kConservativeRounds;
 }
 
-WindowControl::WindowControl(Growth growth, std::uint32_t mss)
-    : growth_(growth), mss_(mss), window_(initial_window(mss)) {}
+WindowControl::WindowControl(Growth growth, std::uint32_t mss, bool paced, Duration smoothed_rtt)
+    : growth_(growth), paced_(paced), rtt_(smoothed_rtt), mss_(mss), window_(initial_window(mss)) {}
+
+// Faster than the window by itself, so that the window and not the pace decides how much is sent.
+std::uint64_t WindowControl::pacing_rate() const {
+    if (!paced_ || rtt_ <= Duration::zero()) return 0;
+    const double gain = window_ < threshold_ / 2 ? 2.0 : 1.2;
+    return static_cast<std::uint64_t>(gain * window_ / seconds(rtt_));
+}
 
 void WindowControl::on_ack(const AckSample& ack) {
+    started_ = true;
+    if (ack.smoothed_rtt > Duration::zero()) rtt_ = ack.smoothed_rtt;
     if (ack.recovering || ack.reducing) return reduce(ack);
     // Duplicates say that something arrived, not that the path takes more (RFC 5681, section 3.2);
     // unless the path is known to reorder. What was acknowledged selectively counts once.

@@ -41,10 +41,14 @@ class WindowControl final : public CongestionControl {
 public:
     enum class Growth : std::uint8_t { reno, cubic };
 
-    WindowControl(Growth growth, std::uint32_t mss);
+    // `smoothed_rtt` of the handshake, when the window is to be paced.
+    WindowControl(Growth growth, std::uint32_t mss, bool paced = false, Duration smoothed_rtt = {});
 
     std::uint32_t window() const override { return window_; }
     std::uint32_t slow_start_threshold() const override { return threshold_; }
+    std::uint64_t pacing_rate() const override;
+    std::uint32_t burst() const override { return started_ ? 2 * mss_ : kWindowMax; }
+    bool waits_between_bursts() const override { return true; }
     bool in_slow_start() const { return window_ < threshold_; }
 
     void on_ack(const AckSample& ack) override;
@@ -73,6 +77,9 @@ private:
     void shrink(std::uint32_t outstanding);
 
     Growth growth_;
+    bool paced_;
+    bool started_ = false;  // something was acknowledged; the first window leaves at once
+    Duration rtt_;
     std::uint32_t mss_;
     std::uint32_t window_;
     std::uint32_t threshold_ = kNoThreshold;

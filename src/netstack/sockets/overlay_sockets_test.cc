@@ -2,6 +2,7 @@
 #include "netstack/sockets/overlay_sockets.h"
 
 #include "rt/scope.h"
+#include "rt/stream_deadline.h"
 #include "rt/virtual_runtime.h"
 #include "rt/with_timeout.h"
 
@@ -380,6 +381,65 @@ TEST_F(OverlaySocketsTest, ANodeReachesItself) {
     EXPECT_TRUE(runtime.run(write_and_shut(**client, "to myself")));
     EXPECT_EQ(runtime.run(read_text(**server)), "to myself");
     EXPECT_EQ(to_left.packets, 0u);
+}
+
+TEST_F(OverlaySocketsTest, AReadThatMissesItsDeadlineTakesNothing) {
+    auto acceptor = listen(80);
+    auto [client, server] = connect(*acceptor);
+    Bytes buffer(100);
+    const TimePoint deadline = runtime.now() + 1s;
+    const auto missed = runtime.run(rt::read_some_until(runtime, *server, buffer, deadline));
+    ASSERT_FALSE(missed);
+    EXPECT_TRUE(missed.error().is(Errc::timed_out));
+    EXPECT_EQ(runtime.now(), deadline);
+    // The stream goes on, and what comes later is read by the next.
+    ASSERT_TRUE(runtime.run(client->write_all(as_view("hello"))));
+    const auto got = runtime.run(rt::read_some_until(runtime, *server, buffer, runtime.now() + 1s));
+    ASSERT_TRUE(got);
+    EXPECT_EQ(*got, 5u);
+}
+
+TEST_F(OverlaySocketsTest, AReadWhoseDeadlineIsOverTakesWhatIsThereOrFails) {
+    auto acceptor = listen(80);
+    auto [client, server] = connect(*acceptor);
+    ASSERT_TRUE(runtime.run(client->write_all(as_view("hello"))));
+    runtime.run_for(100ms);
+    Bytes buffer(100);
+    const auto got = runtime.run(rt::read_some_until(runtime, *server, buffer, runtime.now()));
+    const auto rest = got ? 5 - *got : 5;
+    if (rest > 0) {
+        const auto again = runtime.run(server->read_some(buffer));
+        ASSERT_TRUE(again);
+        EXPECT_EQ(*again, rest) << "nothing is lost either way";
+    }
+}
+
+TEST_F(OverlaySocketsTest, AWriteThatMissesItsDeadlineGivesNothing) {
+    auto acceptor = listen(80);
+    auto [client, server] = connect(*acceptor);
+    const Bytes piece(64 * 1024, 0x5a);
+    std::uint64_t written = 0;
+    for (;;) {
+        // Nobody reads: at last there is no room.
+        const auto done =
+            runtime.run(rt::write_some_until(runtime, *client, piece, runtime.now() + 2s));
+        if (!done) {
+            EXPECT_TRUE(done.error().is(Errc::timed_out));
+            break;
+        }
+        written += *done;
+        ASSERT_LT(written, 100'000'000u);
+    }
+    EXPECT_TRUE(client->shutdown_write());
+    std::uint64_t read = 0;
+    Bytes buffer(64 * 1024);
+    for (;;) {
+        const auto got = runtime.run(server->read_some(buffer));
+        ASSERT_TRUE(got);
+        if (*got == 0) break;
+        read += *got;
+    }
+    EXPECT_EQ(read, written);
 }
 
 }  // namespace
