@@ -193,8 +193,12 @@ bool TcpLayer::take_cookie(
     if (!segment.has(kAck) || segment.has(kSyn) || segment.has(kRst)) return false;
     const SeqNum iss = segment.ack - 1;
     const auto mss = cookies_.check(flow, segment.seq - 1, iss, now);
-    // Later data of a caller whose first was lost must not be reset: the first comes again.
-    if (!mss) return segment.length() > 0;
+    // What a caller says later, while the segment with the cookie is lost, must not be reset: that
+    // one comes again.
+    if (!mss) {
+        ++counters_.tcp_no_connection;
+        return true;
+    }
     if (listener.queue.size() >= listener.options.accept_queue_limit) {
         ++counters_.tcp_accept_queue_full;
         return true;
