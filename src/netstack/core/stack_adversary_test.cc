@@ -50,7 +50,8 @@ Evil draw_evil(Dice& dice) {
 // One direction. What was refused for its size is told to the sender.
 class EvilLink final : public PacketOut {
 public:
-    EvilLink(Dice& dice, bool forge_data) : dice_(dice), forge_data_(forge_data) {}
+    EvilLink(Dice& dice, bool forge_data, bool to_dialler)
+        : dice_(dice), forge_data_(forge_data), to_dialler_(to_dialler) {}
 
     void from_stack(packet::PacketBatch&& batch) override {
         for (packet::PacketBuf& packet : batch)
@@ -137,8 +138,11 @@ private:
         const auto& ip = *like.header<packet::Ipv4Header>();
         packet::TcpHeader tcp;
         std::memcpy(&tcp, like.data() + sizeof(ip), sizeof(tcp));
-        const std::size_t kinds = forge_data_ ? std::size(kKinds) : std::size(kKinds) - 2;
-        tcp.flags = kKinds[dice_.below(kinds)];
+        tcp.flags = kKinds[dice_.below(std::size(kKinds))];
+        const bool carries = tcp.flags == kAck || tcp.flags == (kFin | kAck);
+        // A SYN for somebody who dials is the other side dialling too, which the real one then
+        // refuses (RFC 9293, sections 3.5 and 3.10.7.4): that is a way to be refused.
+        if ((carries && !forge_data_) || (tcp.flags == kSyn && to_dialler_)) tcp.flags = kRst;
         tcp.data_offset = 0x50;
         tcp.sequence = static_cast<std::uint32_t>(dice_.next());
         tcp.acknowledgement = static_cast<std::uint32_t>(dice_.next());
@@ -160,6 +164,7 @@ private:
 
     Dice& dice_;
     bool forge_data_;
+    bool to_dialler_;
     std::vector<Bytes> old_;
 };
 
@@ -186,8 +191,8 @@ public:
           timestamps_(dice_.chance(0.7)),
           left_(draw_options(dice_, timestamps_), pool_, seeds()),
           right_(draw_options(dice_, timestamps_), pool_, seeds()),
-          to_right_(dice_, timestamps_),
-          to_left_(dice_, timestamps_) {
+          to_right_(dice_, timestamps_, false),
+          to_left_(dice_, timestamps_, true) {
         left_.set_addresses({Prefix{kLeftAddress, 24}});
         right_.set_addresses({Prefix{kRightAddress, 24}});
         to_right_.way_back = &to_left_.under_way;
@@ -205,7 +210,12 @@ public:
             step();
         }
         EXPECT_TRUE(finished()) << "read " << at_server_.read() << " of " << there_total_
-                                << " there, " << at_client_.read() << " of " << back_total_;
+                                << " there, " << at_client_.read() << " of " << back_total_
+                                << " back; " << (server_ ? "accepted" : "never accepted")
+                                << ", client in state "
+                                << static_cast<int>(left_.tcp_status(client_).state)
+                                << " for reason "
+                                << static_cast<int>(left_.tcp_status(client_).close_reason);
         EXPECT_EQ(at_server_.read(), there_total_);
         EXPECT_EQ(at_client_.read(), back_total_);
         EXPECT_EQ(at_server_.wrong() + at_client_.wrong(), 0u);
