@@ -19,6 +19,25 @@ constexpr Duration kForgetPath = 10s;
 // A tunnel's queue of half a megabyte drains by a fifth in this time at 1 Gb/s.
 constexpr Duration kCongestedRetry = 1ms;
 
+// What leaves in one go.
+struct Train {
+    std::uint32_t sent = 0;         // bytes
+    std::uint32_t unpushed = 0;     // full segments since the last PSH
+    std::optional<SeqNum> run_end;  // of what was sent again just now
+
+    // Whether a segment that is sent again follows the one before.
+    bool goes_on(const SentSegment& segment) {
+        const bool follows = run_end == segment.begin;
+        run_end = segment.end;
+        return follows;
+    }
+    bool ends_run(std::uint32_t run) {
+        if (run < 2 || ++unpushed < run) return false;
+        unpushed = 0;
+        return true;
+    }
+};
+
 std::int64_t clock_ms(TimePoint now) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
 }
@@ -144,6 +163,7 @@ bool TcpConnection::send_lost(
     if (!transmit(out, segment.begin, segment.size(), now)) return false;
     recovery.on_sent_lost(number, now, clock_ms(now));
     ++shared_.counters.tcp_retransmits;
+    override_due_ = false;
     return true;
 }
 
@@ -174,8 +194,7 @@ bool TcpConnection::emit_tail_probe(IpOutput& out, TimePoint now) {
 }
 
 TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
-    if (send_.empty() && !fin_queued_) return Emit::done;
-    if (fin_acked_) return Emit::done;
+    if ((send_.empty() && !fin_queued_) || fin_acked_) return Emit::done;
     LossRecovery& recovery = path(now).recovery;
     const CongestionControl& congestion = *path_->congestion;
     // Better late than sent and dropped by ourselves.
@@ -184,19 +203,17 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         paced_at_ = now + kCongestedRetry;
         return Emit::done;
     }
-    if (tail_probe_due_) {
-        if (!emit_tail_probe(out, now)) return Emit::blocked;
-        tail_probe_due_ = false;
-    }
+    if (tail_probe_due_ && !emit_tail_probe(out, now)) return Emit::blocked;
+    tail_probe_due_ = false;
     const std::uint32_t segment_bytes = full_segment();
     const SeqNum stream_end = data_end() + (fin_queued_ ? 1 : 0);
-    std::uint32_t unpushed = 0;     // full segments of this train since the last PSH
-    std::uint32_t sent = 0;         // bytes of this train
-    std::optional<SeqNum> run_end;  // of what was sent again just now
-    for (int budget = kEmitBudget; budget > 0; --budget) {
+    const std::uint32_t push_every = shared_.options.push_every_segments;
+    Train train;
+    int budget = kEmitBudget;
+    for (; budget > 0; --budget) {
         const std::uint32_t window = congestion.window();
         const std::uint32_t flight = recovery.in_flight();
-        const std::uint32_t room = window > flight ? window - flight : 0;
+        const std::uint32_t room = window - std::min(window, flight);
         if (const auto lost = recovery.next_lost(segment_bytes)) {
             const std::uint32_t size = recovery.log()[*lost].size();
             // The path has become narrower since. A FIN takes no room.
@@ -205,50 +222,39 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
                 continue;
             }
             path_->use.note(true, in_flight(), una_, nxt_);
-            const bool first_of_recovery = recovery.recovering() && override_due_;
-            if (room < size && !first_of_recovery) return Emit::done;
-            if (paced_out(sent, now)) return Emit::done;
-            const SentSegment& segment = recovery.log()[*lost];
-            const bool run_goes_on = run_end == segment.begin;
-            run_end = segment.end;
-            if (!send_lost(out, *lost, run_goes_on, now)) return Emit::blocked;
-            sent += size;
-            override_due_ = false;
-            if (budget == 1) return Emit::again;
+            if (room < size && !(recovery.recovering() && override_due_)) return Emit::done;
+            if (paced_out(train.sent, now)) return Emit::done;
+            const bool goes_on = train.goes_on(recovery.log()[*lost]);
+            if (!send_lost(out, *lost, goes_on, now)) return Emit::blocked;
+            train.sent += size;
             continue;
         }
         const std::uint32_t unsent = stream_end.after(nxt_) ? stream_end.since(nxt_) : 0;
         if (unsent == 0 || recovery.log().full()) break;
-        const SeqNum edge = una_ + send_window_;
-        const std::uint32_t usable = edge.after(nxt_) ? edge.since(nxt_) : 0;
+        const std::uint32_t usable = send_window_ - std::min(send_window_, in_flight());
         std::uint32_t length = std::min({unsent, usable, segment_bytes});
         // The FIN takes no room from the payload.
         if (fin_queued_ && unsent == segment_bytes + 1 && usable >= unsent) length = unsent;
         if (length == 0 || !may_send_new(length, usable, length == unsent)) break;
-        // The path may have changed meanwhile. Not before there is room at the peer: asking for it
-        // says nothing of the path.
+        // The path may have changed. Not before the peer has room: probes say nothing of the path.
         if (in_flight() == 0 && now - last_sent_ > rtt_.timeout(0)) {
             path_->congestion->on_restart_after_idle(now);
             last_sent_ = now;
             continue;
         }
         // The end of the stream needs no room in the path.
-        const bool only_fin = nxt_ == data_end();
-        if (room < length && flight > 0 && !only_fin) {
+        if (room < length && flight > 0 && nxt_ != data_end()) {
             path_->use.note(true, in_flight(), una_, nxt_);
             return Emit::done;
         }
-        if (paced_out(sent, now)) return Emit::done;
-        const std::uint32_t run =
-            std::min(shared_.options.push_every_segments, window / segment_bytes / 2);
-        if (run >= 2 && ++unpushed >= run) push_due_ = true;
-        if (push_due_) unpushed = 0;
+        if (paced_out(train.sent, now)) return Emit::done;
+        push_due_ |= train.ends_run(std::min(push_every, window / segment_bytes / 2));
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
-        sent += length;
+        train.sent += length;
         override_due_ = false;
         path_->use.note(recovery.in_flight() >= window, in_flight(), una_, nxt_);
-        if (budget == 1) return Emit::again;
     }
+    if (budget == 0) return Emit::again;
     override_due_ = false;
     const bool waiting = stream_end.after(nxt_);
     if (!waiting && recovery.in_flight() < congestion.window()) recovery.on_app_limited();
