@@ -23,7 +23,6 @@ public:
     explicit Proxy(CLI::App& arguments) {
         arguments.add_option("--via", via_, "ADDRESS:PORT of another proxy");
         arguments.add_option("command", command_, "after --: run this with the variables set");
-        arguments.prefix_command();
     }
 
     rt::Task<Result<int>> run(CommandContext& context) override {

@@ -1,6 +1,6 @@
 """`./dev up` and `./dev down`: two nodes without privileges on this machine, and a look at what they do.
 
-    home 10.144.1.1 ---mesh over 127.0.0.1--- office 10.144.1.2 (proxy, shell) --- a web server on its loopback
+    home 10.144.1.1 ---mesh over 127.0.0.1--- office 10.144.1.2 (proxy, shell, menu) --- a web server on its loopback
 
 Everything lies in build/up: configurations, logs, and one pid file per process.
 """
@@ -23,7 +23,7 @@ UP = BUILD / "up"
 BINARIES = BUILD / "release" / "bin"
 NETWORK = "selvage-demo"
 HOME, OFFICE = "10.144.1.1", "10.144.1.2"
-DAEMON_OF = {"web": "http.server", "proxy-port": "mesh_port", "shell-port": "mesh_port"}
+DAEMON_OF = {"web": "http.server"}
 
 
 def free_port(wanted, address="127.0.0.1"):
@@ -113,18 +113,28 @@ def write_configs(demo):
         '\n[service.proxy]\nenabled = true\nallow = ["any-member"]\n\n'
         "# Loopback is refused by default; this opens one port of it.\n[[service.proxy.rule]]\n"
         f'action = "allow"\nto = ["127.0.0.1/32"]\nports = ["{demo["web"]}"]\n'
+        '\n[service.menu]\nenabled = true\nallow = ["any-member"]\n'
         '\n[service.shell]\nenabled = true\nallow = ["any-member"]\n'
         f'users = {{ demo = "{password_hash(demo["password"])}" }}\n'
         f'account = "{shell_account()}"\nshell = "/bin/bash"\n')
+    forwards = "".join(
+        f'\n[[forward]]\nfrom = "host"\nlisten = "127.0.0.1:{demo[name]}"\nto = "{OFFICE}:{port}"\n'
+        for name, port in (("proxy", 1080), ("shell", 23)))
     (UP / "home.toml").write_text(
         f'instance_name = "home"\nhostname = "home"\nipv4 = "{HOME}/24"\nlisteners = []\n'
-        f'peer = [{{ uri = "tcp://127.0.0.1:{demo["underlay"]}" }}]\n{common}')
+        f'peer = [{{ uri = "tcp://127.0.0.1:{demo["underlay"]}" }}]\n{common}\n'
+        f"# Ports of this machine that lead to the office's proxy and shell.{forwards}")
     for name in ("office", "home"):
         (UP / f"{name}.toml").chmod(0o600)
 
 
 def selvage(name, *words):
     return [str(BINARIES / "selvage"), "-n", name, *words]
+
+
+def shown(name, *words):
+    """The same, as one types it in the folder of the repository."""
+    return [str((BINARIES / "selvage").relative_to(ROOT)), "-n", name, *words]
 
 
 def sees_office():
@@ -147,20 +157,10 @@ def start_nodes(demo):
         if child.poll() is not None:
             raise Failure(f"{name} ended with {child.returncode}:\n{log.read_text(errors='replace')}")
     wait_for(sees_office, 30, "home has a route to office", UP / "home.log")
-    environment = {"PYTHONPATH": str(ROOT / "scripts")}
-    for name, port, target in (("proxy-port", demo["proxy"], f"{OFFICE}:1080"),
-                               ("shell-port", demo["shell"], f"{OFFICE}:23")):
-        start(name, [python, "-m", "devtool.mesh_port", port, target, *selvage("home", "connect")], environment)
-        wait_for(lambda port=port: accepts(port), 10, f"port {port} accepts", UP / f"{name}.log")
 
 
 def answers(name):
     return subprocess.run(selvage(name, "status"), capture_output=True, check=False).returncode == 0
-
-
-def accepts(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def third_machine(demo):
@@ -178,18 +178,23 @@ def third_machine(demo):
 def show(demo):
     curl = ["curl", "-sS", "--max-time", "20", "--socks5", f"127.0.0.1:{demo['proxy']}",
             f"http://127.0.0.1:{demo['web']}/"]
-    step("a page from the office's loopback, through the proxy at its virtual address")
-    print("$ " + shlex.join(curl), flush=True)
-    run(curl, hint=f"see {UP.relative_to(ROOT)}/*.log")
+    for what, words in (
+            ("a page from the office's loopback, through the proxy at its virtual address", curl),
+            ("who is calling, as the office knows it", shown("office", "whois", HOME)),
+            ("ports of this machine that lead into the mesh", shown("home", "forwards"))):
+        step(what)
+        print("$ " + shlex.join(words), flush=True)
+        run(words, hint=f"see {UP.relative_to(ROOT)}/*.log")
     line = third_machine(demo)
-    here = BINARIES.relative_to(ROOT)
+    home, office = (" ".join(shown(name)) for name in ("home", "office"))
     print(f"""
 Two nodes are running without any privilege: home {HOME} and office {OFFICE} (see {UP.relative_to(ROOT)}/).
 
-  open a shell      telnet 127.0.0.1 {demo['shell']}      user demo, password {demo['password']}
-                    (that port leads to {OFFICE}:23 through: {here}/selvage -n home connect {OFFICE}:23)
-  look around       {here}/selvage -n home status | peers | routes
-                    {here}/selvage -n office services | sessions
+  open a shell      {home} shell office        user demo, password {demo['password']}
+                    or telnet 127.0.0.1 {demo['shell']}, a forward to {OFFICE}:23
+  open the menu     {home} shell office:2323   peers, routes, ping, log: to look and not touch
+  look around       {home} status | peers | routes | forwards
+                    {office} services | sessions | whois {HOME}
   a third machine   selvaged {line}
                     easytier-core {line}
                     then: telnet {OFFICE}, curl --socks5 {OFFICE}:1080 ...

@@ -121,14 +121,15 @@ def test_a_reload_that_is_cancelled_does_not_bar_the_next_one(operated):
     file.unlink()
     os.mkfifo(file)
     file.chmod(0o644)
-    # Reading the file waits for us, so the first one is under way when the second asks.
     socket_path = node.directory / "selvage" / f"{node.name}.sock"
     first = node.host.spawn("reload", node.binaries / "selvage", "--socket", socket_path, "reload",
                             as_nobody=True, env=node.environment)
-    wait_until(lambda: "another reload" in operated.reload(check=False).stderr, 10, "a second one is refused")
+    # The pipe opens when the node reads from it, and the node reads until we have written.
+    pipe = wait_until(lambda: os.open(file, os.O_WRONLY | os.O_NONBLOCK), 10, "the file is being read")
+    assert "another reload" in operated.reload(check=False).stderr
     first.kill()
-    with open(file, "w", encoding="utf-8") as pipe:
-        pipe.write(text)
+    with open(pipe, "w", encoding="utf-8") as end:
+        end.write(text)
     file.unlink()
     node.config["hostname"] = "after-all"
     operated.write()
