@@ -30,6 +30,7 @@ def free_port(wanted, address="127.0.0.1"):
     """The port wanted, or another one when it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what an earlier ./dev up left takes no port
             try:
                 probe.bind((address, port))
                 return probe.getsockname()[1]
@@ -150,6 +151,7 @@ def start_nodes(demo):
     (web / "index.html").write_text("Hello from the office: this page came through the mesh.\n")
     python = sys.executable
     start("web", [python, "-m", "http.server", demo["web"], "--bind", "127.0.0.1", "--directory", web])
+    wait_for(lambda: accepts(demo["web"]), 10, "the web server accepts", UP / "web.log")
     for name in ("office", "home"):
         child = start(name, [BINARIES / "selvaged", "-c", UP / f"{name}.toml"])
         log = UP / f"{name}.log"
@@ -161,6 +163,11 @@ def start_nodes(demo):
 
 def answers(name):
     return subprocess.run(selvage(name, "status"), capture_output=True, check=False).returncode == 0
+
+
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def third_machine(demo):
