@@ -296,9 +296,9 @@ CommandLine parsed(
 }
 
 NodeOptions only_instance(
-    std::vector<std::string> arguments, const Environment& env = variables()
+    const std::vector<std::string>& arguments, const Environment& env = variables()
 ) {
-    auto loaded = load(parsed(std::move(arguments), env), env);
+    auto loaded = load(parsed(arguments, env), env);
     EXPECT_TRUE(loaded) << loaded.error().message();
     if (!loaded || loaded->instances.size() != 1) return {};
     return std::move(loaded->instances[0]);
@@ -377,6 +377,7 @@ TEST(CommandLine, NothingAtAllIsTheDefaultNetworkWithListeners) {
     const NodeOptions options = only_instance({});
     EXPECT_EQ(options.network_name, "default");
     std::vector<std::string> schemes;
+    schemes.reserve(options.listeners.size());
     for (const auto& url : options.listeners)
         schemes.push_back(url.to_string());
     EXPECT_THAT(schemes, testing::Contains("tcp://0.0.0.0:11010"));
@@ -516,7 +517,7 @@ TEST(CommandLine, MissingFilesAndDoubleNamesAreToldTogether) {
 }
 
 TEST(CommandLine, MetricsForOthersMustBeMeant) {
-    const auto parse = [](std::vector<std::string> words) {
+    const auto parse = [](const std::vector<std::string>& words) {
         return parse_command_line(words, [](const std::string&) { return std::nullopt; });
     };
     const auto local = parse({"--metrics-listen", "9100"});
