@@ -309,6 +309,7 @@ TEST(Shell, StrangersCannotUseUpTheSessions) {
     builder.user("ops", kSecretHash).set("max_sessions_per_caller", std::int64_t{32});
     ShellWorld world(builder.build());
     std::vector<ClientPtr> idle;
+    idle.reserve(8);
     for (int i = 0; i < 8; ++i)
         idle.push_back(world.call());
     auto ninth = world.call();
