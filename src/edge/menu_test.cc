@@ -264,6 +264,33 @@ TEST(Menu, KeysTypedAheadOfAFloodWaitUnread) {
     EXPECT_TRUE(world.host->sessions().empty());
 }
 
+// Forty members whose names differ in the end: every further Tab lists 8 KB of them.
+void list_long_names(MenuWorld& world, bool reads) {
+    world.commands.names.clear();
+    for (int i = 0; i < 40; ++i)
+        world.commands.names.push_back(std::string(200, 'n') + std::to_string(i));
+    if (!reads) world.client->stop_reading();
+    bool done = false;
+    world.client->send_later("ping " + std::string(400, '\t'), done);
+    world.runtime.run_for(1s);
+    EXPECT_TRUE(done);
+}
+
+TEST(Menu, EveryKeyIsAnswered) {
+    MenuWorld world;
+    list_long_names(world, true);
+    EXPECT_EQ(world.commands.asked_for_candidates, 400U);
+    EXPECT_GT(world.client->received().size(), 3'000'000U);
+}
+
+TEST(Menu, KeysOfOneWhoDoesNotReadWaitTheirTurn) {
+    MenuWorld world;
+    list_long_names(world, false);
+    // What fits between the two, not 3 MB in our memory.
+    EXPECT_GT(world.commands.asked_for_candidates, 0U);
+    EXPECT_LT(world.commands.asked_for_candidates, 50U);
+}
+
 TEST(Menu, TextOfMembersCannotSteerTheTerminal) {
     MenuWorld world;
     world.commands.answer = "evil\x1b]0;title\x07 name\n";

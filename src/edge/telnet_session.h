@@ -34,6 +34,7 @@ public:
     rt::Task<Result<>> settle();
     // One typed byte; nothing when all have been taken.
     std::optional<std::uint8_t> take_typed();
+    bool typed_waits() const { return !typed_.empty(); }
     // Reads until an interrupt, by key or by telnet, or the end of the stream. What was typed
     // before it is forgotten, what comes after it stays. Keys beyond a few thousand wait unread.
     rt::Task<> interrupted();

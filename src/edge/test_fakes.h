@@ -446,6 +446,7 @@ class FakeCommands final : public NodeCommands {
 public:
     explicit FakeCommands(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
     std::vector<std::string> candidates(std::string_view command) const override {
+        ++asked_for_candidates;
         if (command != "ping") return {};
         return names;
     }
@@ -461,6 +462,7 @@ public:
     }
 
     std::vector<std::string> names{"Laptop", "phone", "printer"};
+    mutable std::size_t asked_for_candidates = 0;
     std::vector<std::string> ran;
     std::string answer;
     Duration takes{0};

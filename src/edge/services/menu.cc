@@ -18,6 +18,9 @@ namespace selvage::edge {
 namespace {
 
 constexpr std::size_t kWordsMax = 8;
+// One key can redraw the line or list the choices: what typed-ahead keys show is bounded by this
+// and the answer to one key.
+constexpr std::size_t kShownAtOnce = 16 * 1024;
 constexpr std::string_view kPrompt = "selvage> ";
 constexpr std::string_view kOwnCommands[] = {"help", "quit"};
 
@@ -87,9 +90,10 @@ public:
             }
             if (state != MenuLine::State::typing) {
                 start_line(session, line, out);
-                continue;
+                if (session.telnet().output_size() < kShownAtOnce) continue;
             }
-            auto exchanged = co_await session.exchange();
+            auto exchanged =
+                co_await (session.typed_waits() ? session.flush() : session.exchange());
             if (!exchanged) co_return exchanged;
         }
     }
@@ -105,12 +109,12 @@ private:
         show(session, out);
     }
 
-    // Up to the end of a line; what follows stays for later.
+    // Up to the end of a line, or as much as may be shown at once; what follows stays for later.
     static MenuLine::State type_into(TelnetSession& session, MenuLine& line, std::string& out) {
         if (const auto size = session.telnet().take_resize()) line.set_columns(size->columns);
         auto state = MenuLine::State::typing;
         if (session.telnet().take_interrupt()) state = line.type(0x03, out);
-        while (state == MenuLine::State::typing) {
+        while (state == MenuLine::State::typing && out.size() < kShownAtOnce) {
             const auto byte = session.take_typed();
             if (!byte) break;
             state = line.type(*byte, out);
