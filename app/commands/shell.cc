@@ -100,9 +100,7 @@ private:
     static void on_event(telnet_t* telnet, telnet_event_t* event, void* user) {
         auto& self = *static_cast<TelnetClient*>(user);
         if (event->type == TELNET_EV_DATA) {
-            self.shown_.insert(
-                self.shown_.end(), event->data.buffer, event->data.buffer + event->data.size
-            );
+            self.show({event->data.buffer, event->data.size});
         } else if (event->type == TELNET_EV_SEND) {
             self.output_.insert(
                 self.output_.end(), event->data.buffer, event->data.buffer + event->data.size
@@ -116,7 +114,17 @@ private:
         }
     }
 
+    // In the network's text mode a CR that is not a line end is CR NUL; what follows it is not
+    // text.
+    void show(std::string_view text) {
+        for (const char c : text) {
+            const bool after_cr = std::exchange(shown_cr_, c == '\r');
+            if (!after_cr || c != '\0') shown_.push_back(static_cast<std::uint8_t>(c));
+        }
+    }
+
     telnet_t* telnet_;
+    bool shown_cr_ = false;
     Bytes output_;
     Bytes shown_;
     bool tells_size_ = false;

@@ -2,7 +2,8 @@
 
     home 10.144.1.1 ---mesh over 127.0.0.1--- office 10.144.1.2 (proxy, shell, menu) --- a web server on its loopback
 
-Everything lies in build/up: configurations, logs, and one pid file per process.
+Everything lies in build/up: configurations, logs, and one pid file per process. With SELVAGE_BIN_DIR the programs
+are taken from there and nothing is installed or built.
 """
 import getpass
 import json
@@ -15,12 +16,13 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from .building import build
 from .shell import BUILD, Failure, ROOT, run, step
 
 UP = BUILD / "up"
-BINARIES = BUILD / "release" / "bin"
+BINARIES = Path(os.environ.get("SELVAGE_BIN_DIR") or BUILD / "release" / "bin").absolute()
 NETWORK = "selvage-demo"
 HOME, OFFICE = "10.144.1.1", "10.144.1.2"
 DAEMON_OF = {"web": "http.server"}
@@ -135,7 +137,8 @@ def selvage(name, *words):
 
 def shown(name, *words):
     """The same, as one types it in the folder of the repository."""
-    return [str((BINARIES / "selvage").relative_to(ROOT)), "-n", name, *words]
+    program = BINARIES / "selvage"
+    return [str(program.relative_to(ROOT) if program.is_relative_to(ROOT) else program), "-n", name, *words]
 
 
 def sees_office():
@@ -210,7 +213,8 @@ Two nodes are running without any privilege: home {HOME} and office {OFFICE} (se
 
 
 def up_command(_arguments):
-    build("release", ["selvaged", "selvage"])
+    if not os.environ.get("SELVAGE_BIN_DIR"):
+        build("release", ["selvaged", "selvage"])
     UP.mkdir(parents=True, exist_ok=True)
     if stop_all():
         print("   stopped what an earlier ./dev up had started")
