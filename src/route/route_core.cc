@@ -93,23 +93,22 @@ void RouteCore::forget_unreachable(TimePoint now) {
 void RouteCore::neighbour_up(PeerId peer, NeighbourInfo info, Moment moment) {
     neighbours_[peer] = info;
     met_.try_emplace(peer, moment.now);
-    std::set<PeerId> all;
-    for (const auto& [id, unused] : neighbours_)
-        all.insert(id);
-    links_.set_neighbours(all, moment.now);
-    rebuild();
-    elect(moment.now);
+    neighbours_changed(moment.now);
 }
 
 void RouteCore::neighbour_down(PeerId peer, Moment moment) {
     if (neighbours_.erase(peer) == 0) return;
     met_.erase(peer);
+    neighbours_changed(moment.now);
+}
+
+void RouteCore::neighbours_changed(TimePoint now) {
     std::set<PeerId> all;
     for (const auto& [id, unused] : neighbours_)
         all.insert(id);
-    links_.set_neighbours(all, moment.now);
+    links_.set_neighbours(all, now);
     rebuild();
-    elect(moment.now);
+    elect(now);
 }
 
 void RouteCore::set_own(OwnNode own, Moment moment) {

@@ -120,6 +120,7 @@ private:
     bool admit(Session& session, const SyncRequest& request);
     bool take(const SyncRequest& request, Session& session, TimePoint now);
     void take_records(const SyncRequest& request, Session& session, TimePoint now, bool& changed);
+    void neighbours_changed(TimePoint now);
     void elect(TimePoint now);
     std::optional<PeerId> choose_target() const;
     std::optional<PeerId> towards_smallest() const;
