@@ -123,10 +123,10 @@ rt::Task<> run_shell(
 
 }  // namespace
 
-Result<host::TerminalPtr> Terminals::open(const host::TerminalCommand& command) {
+rt::Task<Result<host::TerminalPtr>> Terminals::open(host::TerminalCommand command) {
     const bool known =
         command.account.empty() || std::ranges::find(accounts_, command.account) != accounts_.end();
-    if (!known) return Error(Errc::not_found, "no account " + command.account);
+    if (!known) co_return Error(Errc::not_found, "no account " + command.account);
     auto session = std::make_shared<Session>(runtime_);
     session->command = command;
     session->size = command.size;
@@ -136,9 +136,9 @@ Result<host::TerminalPtr> Terminals::open(const host::TerminalCommand& command) 
         fmt::format("terminal {}", opened_),
         run_shell(runtime_, std::move(programs), session, std::make_unique<Counted>(running_))
     );
-    return host::TerminalPtr(std::make_unique<SimTerminal>(
+    co_return std::make_unique<SimTerminal>(
         std::move(session), std::move(ours), 1000 + static_cast<int>(opened_)
-    ));
+    );
 }
 
 }  // namespace selvage::sim

@@ -22,7 +22,7 @@ public:
     // Accounts that exist besides the one of this process.
     void add_account(std::string name) { accounts_.push_back(std::move(name)); }
 
-    Result<host::TerminalPtr> open(const host::TerminalCommand& command) override;
+    rt::Task<Result<host::TerminalPtr>> open(host::TerminalCommand command) override;
 
     // Programs that have not ended. After every session is over it must be 0.
     std::size_t running() const { return *running_; }

@@ -53,7 +53,7 @@ public:
     virtual ~TerminalSpawner() = default;
     // A login shell in a session and process group of its own, with a fresh environment. Errors:
     // not_found (no such account or shell), denied (not ours to use, or root without allow_root).
-    virtual Result<std::unique_ptr<Terminal>> open(const TerminalRequest& request) = 0;
+    virtual rt::Task<Result<std::unique_ptr<Terminal>>> open(TerminalRequest request) = 0;
 };
 
 }  // namespace selvage::edge

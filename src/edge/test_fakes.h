@@ -377,12 +377,12 @@ class FakeTerminals final : public TerminalSpawner {
 public:
     explicit FakeTerminals(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
 
-    Result<std::unique_ptr<Terminal>> open(const TerminalRequest& request) override {
-        requests.push_back(request);
-        if (failure) return *failure;
+    Task<Result<std::unique_ptr<Terminal>>> open(TerminalRequest request) override {
+        requests.push_back(std::move(request));
+        if (failure) co_return *failure;
         auto [shell, service] = rt::make_stream_pair(runtime_);
         program = std::make_unique<TestClient>(runtime_, std::move(shell));
-        return std::unique_ptr<Terminal>(std::make_unique<Running>(*this, std::move(service)));
+        co_return std::make_unique<Running>(*this, std::move(service));
     }
 
     std::vector<TerminalRequest> requests;

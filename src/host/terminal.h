@@ -45,9 +45,10 @@ public:
     virtual ~TerminalFactory() = default;
     // Starts with a clean environment (HOME, USER, LOGNAME, SHELL, PATH, TERM, LANG), in the
     // account's home, with the account's groups, no inherited descriptors, default signals.
-    // Errors: not_found (no such account or program), denied (not root and another account,
-    // or user id 0 without allow_root).
-    virtual Result<TerminalPtr> open(const TerminalCommand& command) = 0;
+    // The account is looked up on a worker, because it may be far away (LDAP). Errors: not_found
+    // (no such account or program), denied (not root and another account, or user id 0 without
+    // allow_root). Precondition: the factory outlives the task.
+    virtual rt::Task<Result<TerminalPtr>> open(TerminalCommand command) = 0;
 };
 
 }  // namespace selvage::host

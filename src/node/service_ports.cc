@@ -228,16 +228,17 @@ rt::Task<Result<edge::OpenedRecording>> Recordings::create(std::string folder, s
     };
 }
 
-Result<std::unique_ptr<edge::Terminal>> Shells::open(const edge::TerminalRequest& request) {
-    auto terminal = factory_.open(
-        {.account = request.account.account,
-         .program = request.account.shell,
-         .term = request.term,
-         .size = {.columns = request.size.columns, .rows = request.size.rows},
-         .allow_root = request.account.allow_root}
-    );
-    if (!terminal) return std::move(terminal).error();
-    return std::make_unique<HostTerminal>(std::move(*terminal));
+rt::Task<Result<std::unique_ptr<edge::Terminal>>> Shells::open(edge::TerminalRequest request) {
+    host::TerminalCommand command{
+        .account = std::move(request.account.account),
+        .program = std::move(request.account.shell),
+        .term = std::move(request.term),
+        .size = {.columns = request.size.columns, .rows = request.size.rows},
+        .allow_root = request.account.allow_root
+    };
+    auto terminal = co_await factory_.open(std::move(command));
+    if (!terminal) co_return std::move(terminal).error();
+    co_return std::make_unique<HostTerminal>(std::move(*terminal));
 }
 
 }  // namespace selvage::node

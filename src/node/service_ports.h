@@ -131,7 +131,7 @@ private:
 class Shells final : public edge::TerminalSpawner {
 public:
     explicit Shells(host::TerminalFactory& factory) : factory_(factory) {}
-    Result<std::unique_ptr<edge::Terminal>> open(const edge::TerminalRequest& request) override;
+    rt::Task<Result<std::unique_ptr<edge::Terminal>>> open(edge::TerminalRequest request) override;
 
 private:
     host::TerminalFactory& factory_;

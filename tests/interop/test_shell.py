@@ -86,6 +86,16 @@ def test_top_runs_is_resized_and_left(host_pair, mode, selvage_node):
     wait_until(lambda: not node.sessions(), 10, "the session is gone")
 
 
+@pytest.mark.parametrize("account", ["root", ""])
+def test_nobody_becomes_root_without_allow_root(host_pair, selvage_node, account):
+    easytier, node = start(host_pair, "tun", selvage_node, account=account)
+    with Telnet(easytier.host, node.ip) as telnet:
+        telnet.log_in("ops", PASSWORD)
+        telnet.expect(r"No shell here; the node's log says why\.\r")
+        telnet.expect_end()
+    assert "allow_root is not set" in node.process.text()
+
+
 def test_a_recorded_session_can_be_read_again_and_tells_no_password(host_pair, mode, selvage_node):
     folder = host_pair[1].world.directory / "selvage-run" / "casts"
     easytier, node = start(host_pair, mode, selvage_node, record=str(folder))

@@ -24,8 +24,8 @@ TEST(Programs, RunAShellOnASimulatedTerminal) {
     World world{{.seed = test_seed()}};
     Host& a = world.add_host("a");
     a.terminals().add_account("ops");
-    EXPECT_TRUE(a.terminals().open({.account = "nobody"}).error().is(Errc::not_found));
-    auto terminal = a.terminals().open({.account = "ops", .term = "xterm"}).value();
+    EXPECT_TRUE(world.run(a.terminals().open({.account = "nobody"})).error().is(Errc::not_found));
+    auto terminal = world.run(a.terminals().open({.account = "ops", .term = "xterm"})).value();
     std::string shown;
     const auto type = [&](std::string_view text) {
         EXPECT_TRUE(world.run(terminal->stream().write_all(as_view(text))));
@@ -47,7 +47,7 @@ TEST(Programs, RunAShellOnASimulatedTerminal) {
     EXPECT_EQ(world.run(terminal->wait()), 3);
     EXPECT_EQ(a.terminals().running(), 0U);
 
-    auto dropped = a.terminals().open({}).value();
+    auto dropped = world.run(a.terminals().open({})).value();
     world.run_for(10ms);
     EXPECT_EQ(a.terminals().running(), 1U);
     dropped.reset();

@@ -85,9 +85,10 @@ public:
             auto recorded = co_await start_recording(session, caller, size, recording);
             if (!recorded) co_return co_await give_up(session, recorded.error());
         }
-        auto terminal = context_.terminals->open(
-            {.account = options_.account, .term = session.telnet().term(), .size = size}
-        );
+        TerminalRequest request{
+            .account = options_.account, .term = session.telnet().term(), .size = size
+        };
+        auto terminal = co_await context_.terminals->open(std::move(request));
         if (!terminal) co_return co_await give_up(session, terminal.error());
         context_.sessions.note(caller.session, "shell, " + session.telnet().term());
         co_await session.run(**terminal, recording ? &*recording : nullptr);

@@ -71,6 +71,35 @@ std::vector<gid_t> groups_of(const Account& account) {
     return out;
 }
 
+// Who a program runs as, and whether that takes a change.
+struct Identity {
+    Account account;
+    bool change_user = false;
+    std::vector<gid_t> groups;  // for a change only
+};
+
+// Blocks: the databases of accounts and groups may be on another machine.
+Result<Identity> find_identity(const std::string& name, bool allow_root) {
+    auto account = find_account(name);
+    if (!account) return account.error();
+    if (account->uid == 0 && !allow_root) {
+        return Error(
+            Errc::denied,
+            fmt::format("\"{}\" has user id 0, and allow_root is not set", printable(account->name))
+        );
+    }
+    Identity out{.account = std::move(*account)};
+    out.change_user = out.account.uid != ::geteuid();
+    if (!out.change_user) return out;
+    if (::geteuid() != 0) {
+        return Error(
+            Errc::denied, "only root can start programs as another account: " + out.account.name
+        );
+    }
+    out.groups = groups_of(out.account);
+    return out;
+}
+
 // The one thing that a stranger may put into the environment.
 std::string clean_term(const std::string& term) {
     const bool good = !term.empty() && term.size() <= kTermLimit &&
@@ -283,25 +312,26 @@ public:
     LinuxTerminalFactory& operator=(const LinuxTerminalFactory&) = delete;
     ~LinuxTerminalFactory() override { reaper_->finish_now(); }
 
-    Result<TerminalPtr> open(const TerminalCommand& command) override {
-        const auto account = find_account(command.account);
-        if (!account) return account.error();
-        const bool change_user = account->uid != ::geteuid();
-        if (change_user && ::geteuid() != 0) {
-            return Error(
-                Errc::denied, "only root can start programs as another account: " + account->name
-            );
-        }
-        const std::string login_shell = account->shell.empty() ? "/bin/sh" : account->shell;
+    rt::Task<Result<TerminalPtr>> open(TerminalCommand command) override {
+        const auto identity = co_await rt::run_on_worker(
+            runtime_, [name = command.account,
+                       allow_root = command.allow_root] { return find_identity(name, allow_root); }
+        );
+        if (!identity) co_return identity.error();
+        co_await throw_if_cancelled();  // nobody waits for a program any more
+        const Account& account = identity->account;
         SpawnPlan plan{
-            .program = command.program.empty() ? login_shell : command.program,
-            .directory = account->home,
-            .change_user = change_user,
-            .uid = account->uid,
-            .gid = account->gid
+            .program = !command.program.empty() ? command.program
+                       : account.shell.empty()  ? "/bin/sh"
+                                                : account.shell,
+            .directory = account.home,
+            .change_user = identity->change_user,
+            .uid = account.uid,
+            .gid = account.gid,
+            .groups = identity->groups
         };
         if (!plan.program.starts_with('/')) {
-            return Error(
+            co_return Error(
                 Errc::bad_argument,
                 fmt::format("\"{}\" is not an absolute path", printable(plan.program))
             );
@@ -311,9 +341,8 @@ public:
         plan.arguments.insert(
             plan.arguments.end(), command.arguments.begin(), command.arguments.end()
         );
-        plan.environment = make_environment(*account, plan.program, command.term);
-        if (change_user) plan.groups = groups_of(*account);
-        return start(std::move(plan), *account, command.size);
+        plan.environment = make_environment(account, plan.program, command.term);
+        co_return start(std::move(plan), account, command.size);
     }
 
 private:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <future>
 
 #include "host/linux/host.h"
 #include "host/linux/session_reaper.h"
@@ -22,10 +23,15 @@ protected:
     }
     void open(TerminalCommand command = {}) {
         if (command.program.empty()) command.program = "/bin/sh";
-        auto terminal = factory_->open(command);
+        // Whoever runs the tests; what a shell of root needs has tests of its own.
+        if (command.account.empty()) command.allow_root = true;
+        auto terminal = try_open(std::move(command));
         ASSERT_TRUE(terminal) << terminal.error().message();
         terminal_ = std::move(*terminal);
         tasks_.spawn("read", collect(terminal_->stream(), output_, ended_));
+    }
+    Result<TerminalPtr> try_open(TerminalCommand command) {
+        return loop_.run(factory_->open(std::move(command)));
     }
     void type(const std::string& text) { tasks_.spawn("type", write(terminal_->stream(), text)); }
     // Runs until the program has printed `text`; what it printed before is dropped.
@@ -54,6 +60,11 @@ protected:
             out += as_text(ByteView(buffer).first(*got));
         }
         ended = true;
+    }
+    static rt::Task<> keep(
+        rt::Task<Result<TerminalPtr>> task, std::optional<Result<TerminalPtr>>& out
+    ) {
+        out.emplace(co_await std::move(task));
     }
     static rt::Task<> write(rt::Stream& stream, std::string text) {
         (void)co_await stream.write_all(as_view(text));
@@ -177,16 +188,57 @@ TEST_F(TerminalTest, AHandleMayGoWhileItsOutputIsRead) {
 }
 
 TEST_F(TerminalTest, FailuresHaveReasons) {
-    const auto account = factory_->open({.account = "no-such-account"});
+    const auto account = try_open({.account = "no-such-account"});
     ASSERT_FALSE(account);
     EXPECT_TRUE(account.error().is(Errc::not_found)) << account.error().message();
-    const auto program = factory_->open({.program = "/no/such/program"});
+    const auto program = try_open({.program = "/no/such/program", .allow_root = true});
     ASSERT_FALSE(program);
     EXPECT_TRUE(program.error().is(Errc::not_found)) << program.error().message();
-    const auto directory = factory_->open({.program = "/tmp"});
+    const auto directory = try_open({.program = "/tmp", .allow_root = true});
     ASSERT_FALSE(directory);
     EXPECT_TRUE(directory.error().is(Errc::denied)) << directory.error().message();
-    EXPECT_FALSE(factory_->open({.program = "sh"}));
+    const auto relative = try_open({.program = "sh", .allow_root = true});
+    ASSERT_FALSE(relative);
+    EXPECT_TRUE(relative.error().is(Errc::bad_argument)) << relative.error().message();
+}
+
+TEST_F(TerminalTest, AShellOfRootIsRefusedUnlessAllowed) {
+    const auto refused = try_open({.account = "root", .program = "/bin/sh"});
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().is(Errc::denied)) << refused.error().message();
+    EXPECT_NE(refused.error().message().find("allow_root"), std::string::npos);
+    if (::geteuid() != 0) GTEST_SKIP() << "the rest needs root";
+    const auto by_default = try_open({.program = "/bin/sh"});
+    ASSERT_FALSE(by_default) << "the account of this process is root's, too";
+    EXPECT_TRUE(by_default.error().is(Errc::denied)) << by_default.error().message();
+    ASSERT_NO_FATAL_FAILURE(open({.account = "root", .allow_root = true}));
+    EXPECT_EQ(ask("id -u"), "0\n");
+}
+
+TEST_F(TerminalTest, TheLoopTurnsWhileAnAccountIsLookedUp) {
+    // The only worker is busy, as it is when a directory server does not answer.
+    std::promise<void> answered;
+    loop_.runtime().workers().submit([waits = answered.get_future()]() mutable { waits.wait(); });
+    std::optional<Result<TerminalPtr>> opened;
+    tasks_.spawn("open", keep(factory_->open({.account = "no-such-account"}), opened));
+    loop_.settle();
+    EXPECT_FALSE(opened) << "the account was looked up on the loop";
+    answered.set_value();
+    EXPECT_TRUE(loop_.run_until([&] { return opened.has_value(); }));
+    EXPECT_TRUE(opened->error().is(Errc::not_found)) << opened->error().message();
+}
+
+TEST_F(TerminalTest, WhoLeavesDuringTheLookUpGetsNoProgram) {
+    std::promise<void> answered;
+    loop_.runtime().workers().submit([waits = answered.get_future()]() mutable { waits.wait(); });
+    std::optional<Result<TerminalPtr>> opened;
+    TerminalCommand command{.program = "/bin/sh", .allow_root = true};
+    tasks_.spawn("open", keep(factory_->open(std::move(command)), opened));
+    loop_.settle();
+    tasks_.cancel();
+    answered.set_value();
+    EXPECT_TRUE(loop_.run_until([&] { return tasks_.empty(); }));
+    EXPECT_FALSE(opened);
 }
 
 TEST_F(TerminalTest, AnotherAccountGetsItsIdentityAndGroups) {
