@@ -1,5 +1,8 @@
-// Two stacks back to back in memory, on one core: bulk data and connections per second.
+// Two stacks back to back in memory, on one core: bulk data, connections per second, and what a
+// connection costs that says nothing. Rates are per second of CPU time, so that a machine that
+// others use disturbs them little.
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 
 #include "netstack/core/stack.h"
 
@@ -45,6 +48,16 @@ struct Pair {
             if (const auto server = right.tcp_accept(listener)) return {client, *server};
         }
     }
+    // Lets time pass in which only timers run.
+    void wait(Duration time) {
+        for (const TimePoint end = now + time; now < end; now += 10ms)
+            turn();
+    }
+    // What the heap has given to both stacks, its own overhead included, without what the pools
+    // keep for the next burst.
+    std::size_t heap_bytes() const {
+        return ::mallinfo2().uordblks - left.kept_bytes() - right.kept_bytes();
+    }
     packet::PacketPool pool;
     TimePoint now{std::chrono::hours(1)};
     Stack left;
@@ -57,7 +70,7 @@ struct Pair {
 // One packet at a time (0) or in trains (1); with BBR, or with CUBIC (2).
 void bulk(benchmark::State& state) {
     StackOptions options;
-    options.mtu = 1420;  // packets of 1,420 bytes carry 1,380 of TCP
+    options.mtu = 1380;  // with headers
     if (state.range(0) == 2) options.congestion = CongestionAlgorithm::cubic;
     Pair pair(options);
     pair.to_left.trains = pair.to_right.trains = state.range(0) > 0;
@@ -98,5 +111,49 @@ void connections(benchmark::State& state) {
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
 }
 BENCHMARK(connections);
+
+// Bytes of heap for one end of a connection that has moved range(0) bytes each way and then said
+// nothing for half a minute. Time is of no interest here.
+void idle(benchmark::State& state) {
+    constexpr std::size_t kConnections = 4000;
+    for (auto _ : state) {
+        Pair pair({});
+        {
+            // The blocks of packets are the pool's; all that it may need are made now.
+            std::vector<packet::PacketBuf> blocks;
+            while (pair.pool.available() > 0)
+                blocks.push_back(pair.pool.take());
+        }
+        std::vector<std::pair<TcpId, TcpId>> ends;
+        ends.reserve(kConnections);
+        Bytes data(64 * 1024);
+        const std::size_t before = pair.heap_bytes();
+        for (std::size_t i = 0; i < kConnections; ++i) {
+            ends.push_back(pair.connect());
+            const auto [client, server] = ends.back();
+            const auto most = static_cast<std::size_t>(state.range(0));
+            std::size_t to_right = 0;
+            std::size_t to_left = 0;
+            for (std::size_t read = 0; read < 2 * most;) {
+                const auto piece = [&](std::size_t done) {
+                    return ByteView(data).first(std::min(data.size(), most - done));
+                };
+                to_right += pair.left.tcp_write(client, piece(to_right));
+                to_left += pair.right.tcp_write(server, piece(to_left));
+                pair.turn();
+                read += pair.right.tcp_read(server, data) + pair.left.tcp_read(client, data);
+            }
+        }
+        pair.wait(30s);
+        const auto used = static_cast<double>(pair.heap_bytes() - before);
+        state.counters["bytes"] = used / (2 * kConnections);
+        for (const auto& [client, server] : ends) {
+            pair.left.tcp_abort(client);
+            pair.right.tcp_abort(server);
+        }
+        pair.turn();
+    }
+}
+BENCHMARK(idle)->Arg(1000)->Arg(1 << 20)->Iterations(1);
 
 }  // namespace

@@ -3,11 +3,9 @@
     ./dev bench netstack-kernel [--seconds 4] [--rounds 1] [--rate 100] [--kernel cubic]
                                 [--congestion bbr] [--ipv6] [--loss 0,0.1,1] [--rtt 0,20,100]
 
-Needs root. Two network namespaces are joined by a box in user space (bench/netstack_box.cc) with a
-rate, a delay and a loss. In one the kernel is the client; in the other the kernel answers, and our
-stack behind a TUN device (bench/netstack_peer.cc) to which that kernel forwards. Kernel to kernel
-and kernel to Selvage take turns over the same path, in both directions: only their ratio says
-something on a machine that others use.
+Needs root. Kernel to kernel and kernel to Selvage take turns over the same path, a box in user space
+with a rate, a delay and a loss (tests/interop/kernel_path.py), in both directions: only their ratio
+says something on a machine that others use.
 """
 import argparse
 import os
@@ -20,43 +18,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
 
-from waiting import wait_until  # noqa: E402
+from kernel_path import KERNEL, KERNEL6, OURS, OURS6, KernelPath  # noqa: E402
 from world import World, sweep_leftovers  # noqa: E402
 
-CLIENT, KERNEL, ROUTER, OURS = "10.9.1.1", "10.9.2.1", "10.9.3.1", "10.9.3.2"
-CLIENT6, KERNEL6, ROUTER6, OURS6 = "fd09:1::1", "fd09:2::1", "fd09:3::1", "fd09:3::2"
 PEER_PROGRAM = ROOT / "bench" / "kernel_peer.py"
 
 
-class Path3:
-    """client ===box=== kernel ---tun--- our stack, with one setting of the box."""
+class MeasuredPath(KernelPath):
+    """One setting of the box, with the kernel's services at the far end as well."""
 
     def __init__(self, world, number, binaries, box, options):
+        super().__init__(world, number, binaries, box,
+                         (f"congestion={options.congestion}", f"seconds={options.seconds}"))
         self.options = options
-        self.client = world.host(f"c{number}")
-        self.far = world.host(f"k{number}")
-        left, right, ours = f"bl{number}", f"br{number}", f"bo{number}"
-        self.start("box", binaries / "netstack_box", left, right, *box)
-        self.far.run("ip", "link", "set", left, "netns", self.client.netns)
-        self.client.run("ip", "link", "set", left, "up")
-        self.far.run("ip", "link", "set", right, "up")
-        for host, device, own, own6 in ((self.client, left, CLIENT, CLIENT6), (self.far, right, KERNEL, KERNEL6)):
-            host.run("ip", "addr", "add", f"{own}/32", "dev", device)
-            host.run("ip", "-6", "addr", "add", f"{own6}/128", "dev", device, "nodad")
-        for network in ("10.9.2.0/24", "10.9.3.0/24", "fd09:2::/64", "fd09:3::/64"):
-            self.client.run("ip", "-6" if ":" in network else "-4", "route", "add", network, "dev", left)
-        for network in ("10.9.1.0/24", "fd09:1::/64"):
-            self.far.run("ip", "-6" if ":" in network else "-4", "route", "add", network, "dev", right)
-        self.far.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        self.start("peer", binaries / "netstack_peer", ours, f"{ROUTER}/24", f"{ROUTER6}/64",
-                   f"congestion={options.congestion}", f"seconds={options.seconds}")
-        kernel, self.ours = (KERNEL6, OURS6) if options.ipv6 else (KERNEL, OURS)
-        self.kernel = kernel
-        self.start("kernel", sys.executable, "-B", PEER_PROGRAM, "serve", kernel, options.seconds, options.kernel)
-
-    def start(self, name, *words):
-        process = self.far.spawn(name, *words)
-        wait_until(lambda: "ready" in process.text(), 20, f"{name} is ready: {process.text()}")
+        self.kernel, self.ours = (KERNEL6, OURS6) if options.ipv6 else (KERNEL, OURS)
+        self.start("kernel", sys.executable, "-B", PEER_PROGRAM, "serve", self.kernel, options.seconds,
+                   options.kernel)
 
     def measure(self, direction, address):
         done = self.client.run(
@@ -78,7 +55,7 @@ def cells(options, world, binaries):
     for rtt in options.rtt:
         for loss in options.loss:
             number += 1
-            path = Path3(world, number, binaries, box_settings(options, rtt, loss), options)
+            path = MeasuredPath(world, number, binaries, box_settings(options, rtt, loss), options)
             for direction in ("up", "down"):
                 kernel, ours = [], []
                 for _ in range(options.rounds):

@@ -8,6 +8,9 @@ namespace selvage::netstack {
 
 namespace {
 constexpr std::size_t kChunk = ChunkPool::kChunkBytes;
+// Places for chunks that an empty queue keeps; more go back to the heap, so that a connection that
+// was busy once costs little when it is idle.
+constexpr std::size_t kKeptPlaces = 16;
 }
 
 std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
@@ -104,6 +107,7 @@ void ByteQueue::clear() {
     for (; first_ < chunks_.size(); ++first_)
         pool_.give(std::move(chunks_[first_]));
     chunks_.clear();
+    if (chunks_.capacity() > kKeptPlaces) chunks_ = std::vector<ChunkPtr>();
     first_ = skip_ = size_ = written_ = 0;
 }
 

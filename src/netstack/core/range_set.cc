@@ -33,6 +33,7 @@ void RangeSet::trim_before(SeqNum seq) {
     });
     ranges_.erase(ranges_.begin(), keep);
     if (!ranges_.empty() && ranges_.front().begin.before(seq)) ranges_.front().begin = seq;
+    give_back();
 }
 
 bool RangeSet::covers(SeqRange range) const {

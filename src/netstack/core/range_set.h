@@ -21,7 +21,10 @@ public:
     [[nodiscard]] bool insert(SeqRange range);
     // Forgets everything before `seq`.
     void trim_before(SeqNum seq);
-    void clear() { ranges_.clear(); }
+    void clear() {
+        ranges_.clear();
+        give_back();
+    }
 
     bool empty() const { return ranges_.empty(); }
     std::span<const SeqRange> ranges() const { return ranges_; }
@@ -34,6 +37,12 @@ public:
     std::uint32_t total() const;
 
 private:
+    // Of an empty set: a connection keeps no memory of the worst that its path ever did.
+    static constexpr std::size_t kKeptRanges = 8;
+    void give_back() {
+        if (ranges_.empty() && ranges_.capacity() > kKeptRanges) ranges_ = std::vector<SeqRange>();
+    }
+
     std::size_t limit_;
     std::vector<SeqRange> ranges_;
 };

@@ -86,7 +86,7 @@ void SentLog::push(const SentSegment& segment) {
 void SentLog::pop_first() {
     leave_list(first_);
     first_ = after(first_);
-    if (empty() && slots_.size() > kKeptSlots) slots_ = {};
+    if (empty() && slots_.size() > kKeptSlots) slots_ = std::vector<SentSegment>();
 }
 
 void SentLog::trim_first(SeqNum begin) {

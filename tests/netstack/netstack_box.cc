@@ -1,5 +1,6 @@
 // A path between two TUN devices with a rate, a delay, a loss and a reordering of its own, the same
-// in both directions: what ./dev bench netstack-kernel puts between the two ends it compares.
+// in both directions: what stands between a kernel and our stack in tests/interop and in ./dev
+// bench netstack-kernel.
 //
 //   netstack_box LEFT RIGHT key=value...   delay_us loss_ppm reorder_ppm rate_bits queue_bytes mtu
 //

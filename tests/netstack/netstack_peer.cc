@@ -8,6 +8,12 @@
 //   7001 sink     reads for `seconds` or to the end, answers with the number of bytes, closes
 //   7002 source   writes until the caller goes away
 //   7003 echo     answers everything, and with the end when it comes
+//   7004 relay    dials what the first line names, "ADDRESS PORT", and passes on both ways
+//   7005 figures  lines of a name and a number that say what the stack has seen and holds
+//   7006 door     echo behind a listener with the limits of every service
+#include <fmt/format.h>
+#include <malloc.h>
+
 #include <charconv>
 #include <cstdio>
 #include <string>
@@ -39,6 +45,7 @@ public:
         tun.start(*this);
     }
     netstack::OverlaySockets& sockets() { return sockets_; }
+    const netstack::Stack& stack() const { return stack_; }
 
 private:
     void from_stack(packet::PacketBatch&& batch) override { tun_->send(std::move(batch)); }
@@ -74,26 +81,95 @@ rt::Task<> source(rt::StreamPtr stream) {
     }
 }
 
-rt::Task<> echo(rt::StreamPtr stream) {
-    Bytes buffer(64 * 1024);
+// From one to the other until it ends or either fails. A small buffer: there may be thousands.
+rt::Task<bool> pass_on(rt::Stream& from, rt::Stream& to) {
+    Bytes buffer(4 * 1024);
     for (;;) {
-        const auto got = co_await stream->read_some(buffer);
-        if (!got) co_return;
-        if (*got == 0) break;
-        if (!co_await stream->write_all(ByteView(buffer).first(*got))) co_return;
+        const auto got = co_await from.read_some(buffer);
+        if (!got) co_return false;
+        if (*got == 0) co_return to.shutdown_write().has_value();
+        const auto written = co_await to.write_all(ByteView(buffer).first(*got));
+        if (!written) co_return false;
     }
-    (void)stream->shutdown_write();
+}
+
+rt::Task<> echo(rt::StreamPtr stream) {
+    co_await pass_on(*stream, *stream);
+}
+
+// The caller's first line, without its end; empty when it is none.
+rt::Task<std::string> read_line(rt::Stream& stream) {
+    std::string line;
+    while (line.size() < 100) {
+        std::uint8_t byte = 0;
+        const auto got = co_await stream.read_some({&byte, 1});
+        if (!got || *got == 0) break;
+        if (byte == '\n') co_return line;
+        line += static_cast<char>(byte);
+    }
+    co_return "";
+}
+
+std::optional<Endpoint> parse_target(const std::string& line) {
+    const std::size_t space = line.find(' ');
+    const auto address = IpAddress::parse(line.substr(0, space));
+    std::uint16_t port = 0;
+    if (!address || space == std::string::npos) return std::nullopt;
+    std::from_chars(line.data() + space + 1, line.data() + line.size(), port);
+    return Endpoint{*address, port};
+}
+
+struct Both {
+    rt::StreamPtr near;
+    rt::StreamPtr far;
+};
+
+// What ends one of them by force ends the other in the same way.
+rt::Task<> one_way(std::shared_ptr<Both> both, bool outward) {
+    rt::Stream& from = outward ? *both->near : *both->far;
+    rt::Stream& to = outward ? *both->far : *both->near;
+    if (co_await pass_on(from, to)) co_return;
+    both->near->reset();
+    both->far->reset();
+}
+
+rt::Task<> relay(Peer& peer, rt::TaskScope& scope, rt::StreamPtr near) {
+    const std::string line = co_await read_line(*near);
+    const auto target = parse_target(line);
+    if (!target) co_return near->reset();
+    auto far = co_await peer.sockets().dial_tcp(*target, 20s);
+    if (!far) co_return near->reset();
+    auto both = std::make_shared<Both>(std::move(near), std::move(*far));
+    scope.spawn("back", one_way(both, false));
+    co_await one_way(both, true);
+}
+
+rt::Task<> figures(const netstack::Stack& stack, rt::StreamPtr stream) {
+    const netstack::StackCounters& counters = stack.counters();
+    const std::string text = fmt::format(
+        "connections {}\nbuffer_bytes {}\nkept_bytes {}\nheap_bytes {}\ncookies_out {}\n"
+        "cookies_accepted {}\nresets_in {}\nresets_out {}\nchallenges {}\nretransmits {}\n",
+        stack.tcp_connection_count(), stack.buffer_bytes(), stack.kept_bytes(),
+        ::mallinfo2().uordblks, counters.tcp_cookies_out, counters.tcp_cookies_accepted,
+        counters.tcp_resets_in, counters.tcp_resets_out, counters.tcp_challenge_acks,
+        counters.tcp_retransmits
+    );
+    (void)co_await stream->write_all(as_view(text));
 }
 
 rt::Task<> serve(
-    rt::Runtime& runtime, rt::TaskScope& scope, rt::AcceptorPtr acceptor, int port, Duration limit
+    Peer& peer, rt::LoopRuntime& loop, rt::TaskScope& scope, rt::AcceptorPtr acceptor,
+    Duration limit
 ) {
+    const std::uint16_t port = acceptor->local().port;
     for (;;) {
         auto stream = co_await acceptor->accept();
         if (!stream) co_return;
-        if (port == 7001) scope.spawn("sink", sink(runtime, std::move(*stream), limit));
+        if (port == 7001) scope.spawn("sink", sink(loop, std::move(*stream), limit));
         if (port == 7002) scope.spawn("source", source(std::move(*stream)));
-        if (port == 7003) scope.spawn("echo", echo(std::move(*stream)));
+        if (port == 7004) scope.spawn("relay", relay(peer, scope, std::move(*stream)));
+        if (port == 7005) scope.spawn("figures", figures(peer.stack(), std::move(*stream)));
+        if (port == 7003 || port == 7006) scope.spawn("echo", echo(std::move(*stream)));
     }
 }
 
@@ -171,12 +247,12 @@ int run(Settings settings) {
     }
     peer.start(**tun, std::move(ours));
     rt::TaskScope scope(loop, Log());
-    for (const int port : {7001, 7002, 7003}) {
+    for (std::uint16_t port = 7001; port <= 7006; ++port) {
         netstack::TcpListenOptions options = netstack::OverlaySockets::default_listen_options();
         // A measurement of many connections is no flood.
-        options.half_open_limit = options.accept_queue_limit = 8192;
-        auto acceptor = peer.sockets().listen_tcp(static_cast<std::uint16_t>(port), options);
-        scope.spawn("serve", serve(loop, scope, std::move(*acceptor), port, settings.seconds));
+        if (port != 7006) options.half_open_limit = options.accept_queue_limit = 8192;
+        auto acceptor = peer.sockets().listen_tcp(port, options);
+        scope.spawn("serve", serve(peer, loop, scope, std::move(*acceptor), settings.seconds));
     }
     loop.on_stop_signal([&] {
         scope.start_closing();
