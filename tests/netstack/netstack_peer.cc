@@ -145,6 +145,9 @@ rt::Task<> relay(Peer& peer, rt::TaskScope& scope, rt::StreamPtr near) {
 }
 
 rt::Task<> figures(const netstack::Stack& stack, rt::StreamPtr stream) {
+    // The caller ends first, so that it and not we rest in TIME-WAIT.
+    std::uint8_t byte = 0;
+    (void)co_await stream->read_some({&byte, 1});
     const netstack::StackCounters& counters = stack.counters();
     const std::string text = fmt::format(
         "connections {}\nbuffer_bytes {}\nkept_bytes {}\nheap_bytes {}\ncookies_out {}\n"
@@ -250,7 +253,7 @@ int run(Settings settings) {
     for (std::uint16_t port = 7001; port <= 7006; ++port) {
         netstack::TcpListenOptions options = netstack::OverlaySockets::default_listen_options();
         // A measurement of many connections is no flood.
-        if (port != 7006) options.half_open_limit = options.accept_queue_limit = 8192;
+        if (port != 7006) options.half_open_limit = options.accept_queue_limit = 12000;
         auto acceptor = peer.sockets().listen_tcp(port, options);
         scope.spawn("serve", serve(peer, loop, scope, std::move(*acceptor), settings.seconds));
     }
