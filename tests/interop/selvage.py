@@ -1,5 +1,6 @@
 """A Selvage node in a namespace: with a TUN device as root, or without one as an ordinary user."""
 import json
+import mmap
 import os
 import signal
 from pathlib import Path
@@ -18,6 +19,12 @@ PASSWORD_HASH = ("$6$rounds=1000$meadow$"
 
 def binaries():
     return Path(os.environ.get("SELVAGE_BIN_DIR", ROOT / "build" / "dev" / "bin"))
+
+
+def sanitized():
+    """Whether selvaged was built with a sanitizer, whose memory is several times the node's own."""
+    with open(binaries() / "selvaged", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:
+        return any(code.find(name) >= 0 for name in (b"__asan_init", b"__tsan_init"))
 
 
 class SelvageNode:

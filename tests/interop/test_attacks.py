@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from easytier import EasyTierNode
+from selvage import sanitized
 from tools import listening
 from waiting import wait_until
 
@@ -80,7 +83,9 @@ def test_five_thousand_sessions_stay_within_the_stated_memory(world, mode, selva
                    "all sessions are open")
         assert holder.text() == "open\n"
     assert int(node.service("proxy")["sessions"]) == SESSIONS
-    assert memory_kib(node) < MEMORY_LIMIT_KIB
+    measurable = not sanitized()
+    if measurable:
+        assert memory_kib(node) < MEMORY_LIMIT_KIB
     # One more is one too many, and the node still serves.
     more = callers[0].run(sys.executable, "-c", HOLD, node.ip, address, 1, check=False)
     assert more.returncode != 0
@@ -88,3 +93,5 @@ def test_five_thousand_sessions_stay_within_the_stated_memory(world, mode, selva
     for process in (*holders, keeper):
         process.kill()
     wait_until(lambda: not int(node.service("proxy")["sessions"]), 60, "all sessions are gone")
+    if not measurable:
+        pytest.skip("all but the memory was looked at: a sanitizer's own memory hides it")

@@ -70,15 +70,16 @@ def test_top_runs_is_resized_and_left(host_pair, mode, selvage_node):
         telnet.expect(r"load average")  # top draws anew
         telnet.send("q")
         telnet.expect(r"[$#] ")
-        assert not marker_runs(node.host, f"top{MARKER}")
+        wait_until(lambda: not marker_runs(node.host, f"top{MARKER}"), 5, "top is gone")
         telnet.command("stty size")
         telnet.expect(r"45 120\r")
+        telnet.expect(r"[$#] ")
 
         telnet.command(f"(exec -a top{MARKER} top -d 100)")
         wait_until(lambda: marker_runs(node.host, f"top{MARKER}"), 5, "top runs again")
         telnet.send("\x03")
         telnet.expect(r"[$#] ")
-        assert not marker_runs(node.host, f"top{MARKER}")
+        wait_until(lambda: not marker_runs(node.host, f"top{MARKER}"), 5, "top is gone")
 
         telnet.command(f"(exec -a top{MARKER} top)")
         wait_until(lambda: marker_runs(node.host, f"top{MARKER}"), 5, "top runs once more")

@@ -99,7 +99,7 @@ class Process:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(10)
 
-    def terminate(self, timeout=10):
+    def terminate(self, timeout=30):
         """SIGTERM and wait; answers with the exit status."""
         if self.alive:
             self.popen.terminate()
