@@ -11,7 +11,7 @@ constexpr std::size_t kChunk = ChunkPool::kChunkBytes;
 // Places for chunks that an empty queue keeps; more go back to the heap, so that a connection that
 // was busy once costs little when it is idle.
 constexpr std::size_t kKeptPlaces = 16;
-}
+}  // namespace
 
 std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
     if (in_use_ >= limit_) {

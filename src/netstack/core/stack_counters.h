@@ -60,6 +60,7 @@ namespace selvage::netstack {
     X(tcp_timeouts, "retransmission timer expiries")                                      \
     X(tcp_held_back, "times a stream waited for a full queue below")                      \
     X(tcp_tail_probes, "tail loss probes sent")                                           \
+    X(tcp_black_holes, "full segments made smaller because they never arrive")            \
     X(tcp_ecn_marked_in, "segments that a router had marked")                             \
     X(tcp_ecn_reductions, "windows made smaller because a peer told of marks")            \
     X(tcp_spurious_losses, "losses taken back: the peer had everything")                  \

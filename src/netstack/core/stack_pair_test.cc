@@ -194,6 +194,37 @@ TEST(Stack, KeepsDataBackWhileTheQueueBelowIsFull) {
     EXPECT_EQ(out.packets, 1u);
 }
 
+// RFC 4821: nobody says that the path is narrow. And when it is not any more, full segments come
+// back.
+TEST(StackPair, ComesThroughAPathThatSwallowsLargePackets) {
+    for (const auto algorithm : {CongestionAlgorithm::bbr, CongestionAlgorithm::cubic}) {
+        SCOPED_TRACE(static_cast<int>(algorithm));
+        StackOptions options{.congestion = algorithm};
+        StackPair pair(7, {.delay = 20ms, .mtu = 1200}, options, options);
+        const auto listener = pair.right.tcp_listen(80);
+        const auto client = pair.left.tcp_connect({kRightAddress, 80}, pair.now);
+        std::optional<TcpId> server;
+        PatternWriter writer(1, 3'000'000);
+        PatternReader reader(1);
+        const auto have_read = [&](std::uint64_t bytes) {
+            return [&, bytes] {
+                if (!server) server = pair.right.tcp_accept(*listener);
+                writer.pump(pair.left, *client);
+                if (server) reader.pump(pair.right, *server);
+                return reader.read() >= bytes;
+            };
+        };
+        ASSERT_TRUE(pair.run_until(have_read(1'000'000), 30s));
+        EXPECT_GE(pair.left.tcp_connection(*client)->info().mss, 1100u) << "and not more than need";
+        pair.to_right.options.mtu = SIZE_MAX;
+        pair.run_for(std::chrono::minutes(11));
+        EXPECT_TRUE(pair.run_until(have_read(3'000'000)));
+        EXPECT_EQ(reader.wrong(), 0u);
+        EXPECT_EQ(pair.left.counters().tcp_black_holes, 1u);
+        EXPECT_GE(pair.left.tcp_connection(*client)->info().mss, 1300u);
+    }
+}
+
 // Heap bytes of one end of a connection that has moved `bytes` each way, over whatever link, and
 // then said nothing for a while.
 std::size_t idle_bytes(StackPair& pair, std::size_t connections, std::size_t bytes) {

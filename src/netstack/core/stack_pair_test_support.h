@@ -36,8 +36,9 @@ struct LinkOptions {
     double loss = 0;
     double duplicate = 0;
     double corrupt = 0;
-    std::uint64_t rate = 0;   // bytes a second; 0 is no limit
-    std::uint64_t queue = 0;  // bytes that may wait for their turn; more are lost
+    std::uint64_t rate = 0;      // bytes a second; 0 is no limit
+    std::uint64_t queue = 0;     // bytes that may wait for their turn; more are lost
+    std::size_t mtu = SIZE_MAX;  // larger packets vanish without a message
 };
 
 // One direction of the link: what a stack sends, on its way to the other.
@@ -48,7 +49,7 @@ public:
     void from_stack(packet::PacketBatch&& batch) override {
         for (packet::PacketBuf& packet : batch) {
             ++packets;
-            if (dice_.chance(options.loss)) continue;
+            if (dice_.chance(options.loss) || packet.size() > options.mtu) continue;
             if (options.rate > 0 && !take_turn(packet.size(), batch.now())) continue;
             if (dice_.chance(options.duplicate)) carry(packet.bytes(), batch.now());
             if (dice_.chance(options.corrupt)) {

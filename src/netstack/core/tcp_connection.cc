@@ -9,8 +9,6 @@ namespace {
 
 // Gaps in received data that are remembered; beyond it what arrives is dropped and comes again.
 constexpr std::size_t kAheadRangesMax = 128;
-// A peer that asks for less would make us send mostly headers.
-constexpr std::uint32_t kMssMin = 64;
 constexpr std::uint8_t kWindowScaleMax = 14;
 
 std::uint8_t scale_for(std::uint32_t buffer) {
@@ -37,21 +35,6 @@ TcpConnection::TcpConnection(
       receive_(shared.chunks),
       ahead_(kAheadRangesMax),
       timestamp_offset_(timestamp_offset) {}
-
-std::uint32_t TcpConnection::own_mss() const {
-    const std::size_t ip =
-        flow_.local.is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
-    const auto most =
-        static_cast<std::uint32_t>(shared_.options.mtu - ip - sizeof(packet::TcpHeader));
-    return options_.mss_max == 0 ? most
-                                 : std::clamp<std::uint32_t>(options_.mss_max, kMssMin, most);
-}
-
-std::uint32_t TcpConnection::path_mss() const {
-    const std::size_t ip =
-        flow_.local.is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
-    return static_cast<std::uint32_t>(path_mtu_ - ip - sizeof(packet::TcpHeader));
-}
 
 void TcpConnection::connect() {
     state_ = TcpState::syn_sent;

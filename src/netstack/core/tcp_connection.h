@@ -19,13 +19,14 @@
 // Sending (one of: retransmission, tail loss probe, reordering, closed window), pacing, delayed
 // ACK, keep-alive, life-time and forgetting the path are the deadlines; deadline() is the earliest.
 // Files: tcp_connection.cc (life and user calls), tcp_connection_input.cc, tcp_connection_output.cc
-// (segments out, timers).
+// (segments out, timers), tcp_connection_path.cc (the size of segments).
 #pragma once
 
 #include <cstdint>
 
 #include "netstack/core/byte_queue.h"
 #include "netstack/core/ip_output.h"
+#include "netstack/core/mss_search.h"
 #include "netstack/core/range_set.h"
 #include "netstack/core/rate_limit.h"
 #include "netstack/core/rtt_estimator.h"
@@ -176,10 +177,10 @@ private:
         return send_timer_ == SendTimer::persist && send_timer_at_ != kNever;
     }
     bool fin_sent() const { return fin_queued_ && !fin_acked_ && nxt_.after(data_end()); }
-    std::uint32_t own_mss() const;   // what we take
-    std::uint32_t path_mss() const;  // what the path to the peer carries
+    // Of each segment, without SACK blocks.
+    std::uint32_t option_bytes() const { return timestamps_on_ ? 12U : 0U; }
     // Payload bytes of a full segment without SACK blocks.
-    std::uint32_t full_segment() const { return mss_ - (timestamps_on_ ? 12U : 0U); }
+    std::uint32_t full_segment() const { return mss_ - option_bytes(); }
     std::uint32_t timestamp_now(TimePoint now) const {
         return timestamp_clock(now) + timestamp_offset_;
     }
@@ -213,6 +214,15 @@ private:
     void grow_receive_buffer(TimePoint now);
     void process_fin(TimePoint now);
     void ack_now() { ack_due_ = true; }
+
+    // tcp_connection_path.cc
+    // A peer that asks for less would make us send mostly headers.
+    static constexpr std::uint32_t kMssMin = 64;
+    std::uint32_t own_mss() const;   // what we take
+    std::uint32_t path_mss() const;  // what the path to the peer carries
+    void set_mss(std::uint32_t mss);
+    void suspect_size();
+    std::uint32_t new_segment_most(std::uint32_t ready, std::uint32_t room, TimePoint now) const;
 
     // tcp_connection_output.cc
     Emit emit_syn(IpOutput& out, TimePoint now);
@@ -254,6 +264,7 @@ private:
     SeqNum window_seq_, window_ack_;  // of the segment that set the window: WL1, WL2
     std::uint32_t mss_ = 536;         // what the peer takes, options included (RFC 6691)
     std::uint16_t path_mtu_ = 0xffff;
+    MssSearch mss_search_;
     ByteQueue send_;
     bool fin_queued_ = false;
     bool fin_acked_ = false;

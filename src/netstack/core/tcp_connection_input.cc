@@ -213,6 +213,7 @@ bool TcpConnection::process_ack(const TcpSegment& s, TimePoint now) {
         send_.drop_front(std::min<std::size_t>(data, send_.size()));
         progress_at_ = now;
         backoff_ = 0;
+        if (const auto size = mss_search_.on_acked(una_, now)) set_mss(*size);
     }
     if (path_) {
         take_echoed_mark(s, now);
@@ -518,17 +519,6 @@ void TcpConnection::on_unreachable(CloseReason reason) {
     // An established flow is judged by its own timers: the message may be forged, and most causes
     // pass.
     if (state_ == TcpState::syn_sent) finish(reason);
-}
-
-void TcpConnection::on_path_mtu(std::uint16_t mtu, TimePoint now) {
-    if (mtu >= path_mtu_) return;
-    path_mtu_ = mtu;
-    const std::uint32_t before = mss_;
-    mss_ = std::min(mss_, path_mss());
-    if (mss_ >= before || !synchronized() || in_flight() == 0) return;
-    // Slow start with smaller segments (RFC 1191, section 6.5): all that was too large is lost.
-    send_timer_ = SendTimer::retransmit;
-    send_timer_at_ = now;
 }
 
 }  // namespace selvage::netstack

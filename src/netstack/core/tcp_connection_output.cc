@@ -218,6 +218,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
             const std::uint32_t size = recovery.log()[*lost].size();
             // The path has become narrower since. A FIN takes no room.
             if (size > segment_bytes + 1) {
+                mss_search_.on_lost(recovery.log()[*lost].end, mss_, now);
                 recovery.resegment(segment_bytes);
                 continue;
             }
@@ -232,7 +233,8 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         const std::uint32_t unsent = stream_end.after(nxt_) ? stream_end.since(nxt_) : 0;
         if (unsent == 0 || recovery.log().full()) break;
         const std::uint32_t usable = send_window_ - std::min(send_window_, in_flight());
-        std::uint32_t length = std::min({unsent, usable, segment_bytes});
+        const std::uint32_t most = new_segment_most(std::min(unsent, usable), room, now);
+        std::uint32_t length = std::min({unsent, usable, most});
         // The FIN takes no room from the payload.
         if (fin_queued_ && unsent == segment_bytes + 1 && usable >= unsent) length = unsent;
         if (length == 0 || !may_send_new(length, usable, length == unsent)) break;
@@ -250,6 +252,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
         if (paced_out(train.sent, now)) return Emit::done;
         push_due_ |= train.ends_run(std::min(push_every, window / segment_bytes / 2));
         if (!transmit(out, nxt_, length, now)) return Emit::blocked;
+        if (most > segment_bytes) mss_search_.on_sent(most + option_bytes(), nxt_);
         train.sent += length;
         override_due_ = false;
         path_->use.note(recovery.in_flight() >= window, in_flight(), una_, nxt_);
@@ -530,6 +533,7 @@ void TcpConnection::on_retransmit_timer(TimePoint now) {
     cwr_due_ = ecn_on_;
     reduced_until_.reset();
     SendPath& sending = path(now);
+    if (backoff_ > 0) suspect_size();
     sending.recovery.on_timeout(una_, nxt_, now, *sending.congestion);
     sending.congestion->on_timeout(
         {.outstanding = in_flight(),
@@ -537,6 +541,7 @@ void TcpConnection::on_retransmit_timer(TimePoint now) {
          .again = backoff_ > 0},
         now
     );
+    set_mss(mss_);  // it may be smaller now
     ++backoff_;
     override_due_ = true;
 }
