@@ -232,6 +232,7 @@ private:
     bool send_lost(IpOutput& out, std::uint32_t number, bool run_goes_on, TimePoint now);
     SendPath& path(TimePoint now);
     bool paced_out(std::uint32_t sent, TimePoint now);
+    bool held_back(const IpOutput& out, TimePoint now);
     bool may_send_new(std::uint32_t length, std::uint32_t usable, bool is_last) const;
     bool transmit(IpOutput& out, SeqNum seq, std::uint32_t length, TimePoint now);
     void add_ecn_flags(TcpFields& fields, bool new_data);

@@ -153,6 +153,14 @@ bool TcpConnection::paced_out(std::uint32_t sent, TimePoint now) {
     return true;
 }
 
+// Better late than sent and dropped by ourselves.
+bool TcpConnection::held_back(const IpOutput& out, TimePoint now) {
+    if (!out.congested(flow_.remote)) return false;
+    ++shared_.counters.tcp_held_back;
+    paced_at_ = now + kCongestedRetry;
+    return true;
+}
+
 bool TcpConnection::send_lost(
     IpOutput& out, std::uint32_t number, bool run_goes_on, TimePoint now
 ) {
@@ -197,12 +205,7 @@ TcpConnection::Emit TcpConnection::emit_data(IpOutput& out, TimePoint now) {
     if ((send_.empty() && !fin_queued_) || fin_acked_) return Emit::done;
     LossRecovery& recovery = path(now).recovery;
     const CongestionControl& congestion = *path_->congestion;
-    // Better late than sent and dropped by ourselves.
-    if (out.congested(flow_.remote)) {
-        ++shared_.counters.tcp_held_back;
-        paced_at_ = now + kCongestedRetry;
-        return Emit::done;
-    }
+    if (held_back(out, now)) return Emit::done;
     if (tail_probe_due_ && !emit_tail_probe(out, now)) return Emit::blocked;
     tail_probe_due_ = false;
     const std::uint32_t segment_bytes = full_segment();
