@@ -230,7 +230,7 @@ Prefix next_of(const Prefix& prefix) {
     return {IpAddress::from_bytes(bytes).value(), prefix.length};
 }
 
-int run(Settings settings) {
+int run(const Settings& settings) {
     packet::PacketPool pool;
     rt::LoopRuntime loop;
     const auto factory = host::make_linux_tun_factory(loop, pool);
@@ -275,5 +275,5 @@ int main(int argc, char** argv) {
         std::fputs("usage: netstack_peer DEVICE ADDRESS/LENGTH... [key=value]...\n", stderr);
         return 2;
     }
-    return run(std::move(*settings));
+    return run(*settings);
 }
