@@ -15,6 +15,7 @@ constexpr double kDownPacingGain = 0.9;
 constexpr double kProbeRttWindowGain = 0.5;
 constexpr double kPacingMargin = 0.99;
 constexpr double kLossThreshold = 0.02;
+constexpr std::uint32_t kLossesByChance = 2;
 constexpr double kBeta = 0.7;
 constexpr double kHeadroom = 0.15;
 constexpr double kFullBandwidthGrowth = 1.25;
@@ -190,8 +191,10 @@ void Bbr::update_aggregation(const AckSample& ack) {
     extra_acked_[0] = std::max(extra_acked_[0], bounded);
 }
 
+// On a short path a single packet is more than the share, and says nothing.
 bool Bbr::loss_too_high(std::uint32_t lost, std::uint32_t in_flight) const {
-    return static_cast<double>(lost) > static_cast<double>(in_flight) * kLossThreshold;
+    const double share = static_cast<double>(in_flight) * kLossThreshold;
+    return static_cast<double>(lost) > share && lost > kLossesByChance * mss_;
 }
 
 void Bbr::on_segment_lost(const SentSegment& segment, std::uint32_t lost_total) {
