@@ -283,7 +283,7 @@ rt::Task<> Forwards::run_stream(Place place, rt::StreamPtr stream) {
         stream->reset();
         co_return;
     }
-    auto done = co_await relay(*stream, **far);
+    auto done = co_await relay(parts_.runtime, *stream, **far, kHalfClosedLimit);
     if (!done) parts_.log.debug("forward ended", "reason=\"{}\"", done.error().message());
 }
 

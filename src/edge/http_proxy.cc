@@ -197,7 +197,7 @@ rt::Task<Result<>> HttpProxy::tunnel(const HttpRequest& request) {
         auto sent = co_await (*far)->write_all(std::exchange(in_, {}));
         if (!sent) co_return sent;
     }
-    co_return co_await relay(client_, **far);
+    co_return co_await relay(core_.runtime(), client_, **far, kHalfClosedLimit);
 }
 
 // Makes server_ lead to where the request wants to go.

@@ -251,6 +251,23 @@ TEST(Menu, CtrlCEndsACommandAndWhatFollowsIsTheNextLine) {
     EXPECT_FALSE(world.client->ended());
 }
 
+TEST(Menu, AnswersToNegotiationDuringALongCommandAreBounded) {
+    MenuWorld world;
+    world.commands.takes = 1h;
+    static_cast<void>(world.say("ping Laptop"));
+    world.client->stop_reading();
+    std::string asks;  // each is answered
+    for (int i = 0; i < 300'000; ++i)
+        asks += "\xff\xfd\x63";
+    bool done = false;
+    world.client->send_later(asks, done);
+    world.runtime.run_for(60s);
+    EXPECT_FALSE(done) << "everything was read, and all answers wait in memory";
+    world.client->vanish();
+    world.runtime.run_for(2h);
+    EXPECT_TRUE(world.host->sessions().empty());
+}
+
 TEST(Menu, KeysTypedAheadOfAFloodWaitUnread) {
     MenuWorld world;
     world.commands.takes = 5s;

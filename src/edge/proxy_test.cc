@@ -1,6 +1,7 @@
 // SOCKS5 byte by byte, and the proxy service with a network to dial into.
 #include <gtest/gtest.h>
 
+#include "edge/relay.h"
 #include "edge/socks5.h"
 #include "edge/test_fakes.h"
 
@@ -176,6 +177,27 @@ TEST(Proxy, CarriesBytesBothWaysAndHalfCloses) {
     EXPECT_EQ(world.host->sessions()[0].bytes_in, 3U + 10U + 5U);
     EXPECT_EQ(world.host->sessions()[0].bytes_out, 2U + 10U + 6U);
     web.finish();
+    EXPECT_TRUE(client->ended());
+    EXPECT_TRUE(world.host->sessions().empty());
+}
+
+TEST(Proxy, AHalfClosedSessionThatIsSilentEndsAfterMinutes) {
+    ProxyWorld world;
+    auto client = world.call();
+    client->send(kHello);
+    client->send(kConnectWeb);
+    auto& web = *world.dialer.reached.at(kWeb);
+    static_cast<void>(client->received());
+    world.runtime.run_for(kHalfClosedLimit * 2);
+    EXPECT_FALSE(client->ended()) << "nobody has finished";
+    client->finish();
+    for (int i = 0; i < 3; ++i) {
+        world.runtime.run_for(kHalfClosedLimit - 1s);
+        web.send("x");
+    }
+    EXPECT_EQ(client->received(), "xxx");
+    EXPECT_FALSE(client->ended());
+    world.runtime.run_for(kHalfClosedLimit + 1s);
     EXPECT_TRUE(client->ended());
     EXPECT_TRUE(world.host->sessions().empty());
 }

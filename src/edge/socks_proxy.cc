@@ -103,7 +103,7 @@ rt::Task<Result<>> SocksProxy::connect(Destination to, Bytes early) {
     auto told = co_await grant((*far)->local());
     if (told && !early.empty()) told = co_await (*far)->write_all(early);
     if (!told) co_return told;
-    co_return co_await relay(client_, **far);
+    co_return co_await relay(core_.runtime(), client_, **far, kHalfClosedLimit);
 }
 
 rt::Task<Result<>> SocksProxy::bind(Destination to, Bytes early) {
@@ -119,7 +119,7 @@ rt::Task<Result<>> SocksProxy::bind(Destination to, Bytes early) {
     told = co_await grant((*far)->remote());
     if (told && !early.empty()) told = co_await (*far)->write_all(early);
     if (!told) co_return told;
-    co_return co_await relay(client_, **far);
+    co_return co_await relay(core_.runtime(), client_, **far, kHalfClosedLimit);
 }
 
 rt::Task<Result<>> SocksProxy::associate(std::uint16_t client_port) {

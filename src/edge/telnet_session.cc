@@ -34,6 +34,7 @@ rt::Task<Result<>> TelnetSession::flush() {
     while (telnet_.output_size() != 0) {
         const Bytes out = telnet_.take_output();
         auto sent = co_await stream_->write_all(out);
+        output_changed_.notify();
         if (!sent) co_return sent;
     }
     co_return Result<>{};
@@ -101,8 +102,8 @@ rt::Task<> TelnetSession::interrupted() {
             typed_.clear();
             co_return;
         }
-        if (typed_.size() >= kTypedAheadMax) {
-            // Nothing notifies it meanwhile: the other task ends this wait.
+        if (typed_.size() >= kTypedAheadMax || telnet_.output_size() > kOutputLimit) {
+            // Until the other task has written, or ends. Answers to negotiation are output, too.
             co_await output_changed_.wait();
         } else {
             auto got = co_await read();

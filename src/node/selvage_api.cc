@@ -28,12 +28,14 @@ Duration limit_of(std::uint32_t timeout_ms) {
 // The connection becomes a pipe to where it was asked to go.
 class Pipe final : public rpc::Upgrade {
 public:
-    explicit Pipe(rt::StreamPtr far) : far_(std::move(far)) {}
+    Pipe(rt::Runtime& runtime, rt::StreamPtr far) : runtime_(runtime), far_(std::move(far)) {}
     rt::Task<> run(rt::StreamPtr near) override {
-        static_cast<void>(co_await edge::relay(*near, *far_));
+        // Whoever waits for an answer can interrupt it.
+        static_cast<void>(co_await edge::relay(runtime_, *near, *far_, Duration(0)));
     }
 
 private:
+    rt::Runtime& runtime_;
     rt::StreamPtr far_;
 };
 
@@ -239,7 +241,7 @@ rt::Task<Result<Bytes>> SelvageApi::open_stream(rpc::Caller caller, Bytes reques
     api::OpenStreamResponse out;
     out.set_local((*far)->local().to_string());
     out.set_remote((*far)->remote().to_string());
-    caller.session->upgrade(std::make_unique<Pipe>(std::move(*far)));
+    caller.session->upgrade(std::make_unique<Pipe>(runtime_, std::move(*far)));
     co_return rpc::to_wire(out);
 }
 

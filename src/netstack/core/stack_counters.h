@@ -36,6 +36,7 @@ namespace selvage::netstack {
     X(udp_out, "datagrams sent")                                                          \
     X(udp_bad, "dropped: malformed UDP or a wrong checksum")                              \
     X(udp_queue_full, "dropped: the socket's queue was full")                             \
+    X(udp_too_large, "not sent: datagrams larger than the path's packets")                \
     X(udp_closed_port, "datagrams to a port without a socket")                            \
     X(tcp_in, "TCP segments taken in")                                                    \
     X(tcp_out, "TCP segments sent")                                                       \

@@ -217,6 +217,7 @@ TEST_F(StackTest, AConnectedSocketLearnsWhatThePathCarries) {  // RFC 8201
     EXPECT_TRUE(stack.udp_send(id, {IpAddress::v4(10, 0, 0, 77), 9}, large));
     too_big(kPeer, 700);
     EXPECT_EQ(stack.udp_send(id, {kPeer, 9}, large).error().code(), Errc::bad_length);
+    EXPECT_EQ(stack.counters().udp_too_large, 1U);
     EXPECT_TRUE(stack.udp_send(id, {kPeer, 9}, Bytes(672, 1)));
     // For some time: it may get better.
     now += 11min;

@@ -140,11 +140,15 @@ Result<> UdpLayer::send(
     const std::size_t ip = from->is_v4() ? sizeof(packet::Ipv4Header) : sizeof(packet::Ipv6Header);
     const std::size_t most = path_mtu_.find(to.address, options_.mtu);
     if (bytes.size() + sizeof(packet::UdpHeader) + ip > most) {
+        ++counters_.udp_too_large;
         return Error(Errc::bad_length, "datagram larger than the path's packets");
     }
     packet::PacketBuf packet = output_.take();
     if (!packet) return Error(Errc::limit, "packets of the stack");
-    if (!packet.append(bytes)) return Error(Errc::bad_length, "datagram larger than a packet");
+    if (!packet.append(bytes)) {
+        ++counters_.udp_too_large;
+        return Error(Errc::bad_length, "datagram larger than a packet");
+    }
     auto* header = packet.push_front<packet::UdpHeader>();
     header->source_port = socket->port;
     header->destination_port = to.port;
