@@ -113,11 +113,11 @@ def write_configs(demo):
     (UP / "office.toml").write_text(
         f'instance_name = "office"\nhostname = "office"\nipv4 = "{OFFICE}/24"\n'
         f'listeners = ["tcp://0.0.0.0:{demo["underlay"]}", "udp://0.0.0.0:{demo["underlay"]}"]\n{common}'
-        '\n[service.proxy]\nenabled = true\nallow = ["any-member"]\n\n'
+        '\n[service.proxy]\nenabled = true\nallow = ["any-member"]\nadvertise = true\n\n'
         "# Loopback is refused by default; this opens one port of it.\n[[service.proxy.rule]]\n"
         f'action = "allow"\nto = ["127.0.0.1/32"]\nports = ["{demo["web"]}"]\n'
-        '\n[service.menu]\nenabled = true\nallow = ["any-member"]\n'
-        '\n[service.shell]\nenabled = true\nallow = ["any-member"]\n'
+        '\n[service.menu]\nenabled = true\nallow = ["any-member"]\nadvertise = true\n'
+        '\n[service.shell]\nenabled = true\nallow = ["any-member"]\nadvertise = true\n'
         f'users = {{ demo = "{password_hash(demo["password"])}" }}\n'
         f'account = "{shell_account()}"\nshell = "/bin/bash"\n')
     forwards = "".join(

@@ -7,8 +7,8 @@ namespace selvage::edge {
 namespace {
 
 constexpr std::string_view kCommonKeys[] = {
-    "enabled",      "port",        "allow",      "max_sessions", "max_sessions_per_caller",
-    "idle_timeout", "listen_host", "shadow_host"
+    "enabled",      "port",        "allow",       "max_sessions", "max_sessions_per_caller",
+    "idle_timeout", "listen_host", "shadow_host", "advertise"
 };
 
 bool is_common(std::string_view key) {
@@ -68,6 +68,7 @@ ServiceOptions read_service_options(
         }
     }
     options.shadow_host = in.boolean("shadow_host", false);
+    options.advertise = in.boolean("advertise", false);
     if (spec.check != nullptr) spec.check(in);
     in.finish();
     options.own = table;

@@ -27,6 +27,8 @@ struct ServiceOptions {
     bool host_is_open = false;
     // Take the port from a program of the host that listens there.
     bool shadow_host = false;
+    // Members who may use it are told of it when they ask.
+    bool advertise = false;
     OptionTable own;
 
     // Who is for the host alone leaves its port in the mesh to others.

@@ -329,6 +329,16 @@ Result<TokenStore::Issued> ServiceHost::issue_token(std::string_view name, Durat
     return issued;
 }
 
+std::vector<TokenStore::Waiting> ServiceHost::tokens() {
+    return tokens_.waiting(parts_.runtime.now());
+}
+
+bool ServiceHost::revoke_token(std::uint64_t number) {
+    if (!tokens_.revoke(number, parts_.runtime.now())) return false;
+    audit_.info("token revoked", "token={}", number);
+    return true;
+}
+
 bool ServiceHost::kill(SessionId id) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return false;
@@ -386,11 +396,40 @@ std::vector<ServiceInfo> ServiceHost::services() const {
             .port = options.port,
             .allow = std::move(allow),
             .listen_host = options.listen_host,
+            .advertise = options.advertise,
             .sessions = service->live,
             .counters = service->counters,
             .error = service->error,
             .shadows_host = service->mesh != nullptr && parts_.ports.host_listens(options.port),
         });
+    }
+    return out;
+}
+
+std::vector<ServiceOffer> ServiceHost::offers_to(
+    const MemberInfo& member, const std::vector<IpAddress>& addresses
+) const {
+    Caller caller{
+        .origin = Origin::mesh,
+        .peer = member.peer,
+        .host_name = member.host_name,
+        .instance = member.instance,
+        .network = member.network,
+        .virtual_address = member.virtual_address,
+        .auth = member.auth,
+        .path = member.path
+    };
+    const auto lets_in = [&caller, &addresses](const ServiceOptions& options) {
+        return std::ranges::any_of(addresses, [&](const IpAddress& address) {
+            caller.address.address = address;
+            return allowed(options, caller);
+        });
+    };
+    std::vector<ServiceOffer> out;
+    for (const auto& service : services_) {
+        const ServiceOptions& options = service->options;
+        if (!options.advertise || service->mesh == nullptr || !lets_in(options)) continue;
+        out.push_back({.name = std::string(options.spec->name), .port = options.port});
     }
     return out;
 }

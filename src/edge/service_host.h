@@ -44,6 +44,7 @@ struct ServiceInfo {
     std::uint16_t port = 0;
     std::vector<std::string> allow;  // as configured
     std::optional<Endpoint> listen_host;
+    bool advertise = false;
     std::size_t sessions = 0;
     ServiceCounters counters;
     std::string error;  // why an enabled service is not running
@@ -59,6 +60,12 @@ struct SessionInfo {
     std::uint64_t bytes_in = 0;   // from the caller
     std::uint64_t bytes_out = 0;  // to the caller
     std::string note;
+};
+
+// What a member is told when it asks what there is.
+struct ServiceOffer {
+    std::string name;
+    std::uint16_t port = 0;
 };
 
 class ServiceHost final : private SessionControl {
@@ -92,9 +99,17 @@ public:
 
     std::vector<ServiceInfo> services() const;
     std::vector<SessionInfo> sessions() const;
+    // The services that are advertised, listen in the mesh, and let this member in from at least
+    // one of its addresses; all others are no business of its.
+    std::vector<ServiceOffer> offers_to(
+        const MemberInfo& member, const std::vector<IpAddress>& addresses
+    ) const;
     // A password for one log-in at a service, for whoever it is given to. Errors: not_found (no
     // such service, or it is off), unsupported (it takes none), bad_argument, limit.
     Result<TokenStore::Issued> issue_token(std::string_view service, Duration lives);
+    // Tokens that wait to be used, and taking one back; false when it does not wait any more.
+    std::vector<TokenStore::Waiting> tokens();
+    bool revoke_token(std::uint64_t number);
     // Ends a session; false when there is none of that id.
     bool kill(SessionId id);
 

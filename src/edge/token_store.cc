@@ -48,4 +48,19 @@ std::optional<std::uint64_t> TokenStore::redeem(
     return number;
 }
 
+std::vector<TokenStore::Waiting> TokenStore::waiting(TimePoint now) {
+    drop_expired(now);
+    std::vector<Waiting> out;
+    for (const Token& token : tokens_)
+        out.push_back(
+            {.number = token.number, .service = token.service, .left = token.expires - now}
+        );
+    return out;
+}
+
+bool TokenStore::revoke(std::uint64_t number, TimePoint now) {
+    drop_expired(now);
+    return std::erase_if(tokens_, [number](const Token& t) { return t.number == number; }) > 0;
+}
+
 }  // namespace selvage::edge

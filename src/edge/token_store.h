@@ -27,6 +27,12 @@ public:
         std::uint64_t number = 0;  // for logs
     };
 
+    struct Waiting {
+        std::uint64_t number = 0;
+        std::string service;
+        Duration left{0};
+    };
+
     // Errors: bad_argument (a time beyond kLongest, or none), limit.
     Result<Issued> issue(std::string_view service, Duration lives, TimePoint now);
     // The number of the token, which is used up now. Nothing for what is no token of this service,
@@ -35,6 +41,10 @@ public:
         std::string_view service, const crypto::SecretText& text, TimePoint now
     );
     std::size_t size() const { return tokens_.size(); }
+    // Those that wait to be used, oldest first.
+    std::vector<Waiting> waiting(TimePoint now);
+    // Takes one back; false when it was used, is expired, or never was.
+    bool revoke(std::uint64_t number, TimePoint now);
 
 private:
     struct Token {

@@ -46,6 +46,20 @@ TEST(TokenStore, HoldsABoundedNumberAndExpiredOnesMakeRoom) {
     EXPECT_TRUE(store.issue("shell", 1min, now + 1min));
 }
 
+TEST(TokenStore, ListsThoseThatWaitAndTakesThemBack) {
+    TokenStore store;
+    const TimePoint now{};
+    const auto first = store.issue("shell", 1min, now);
+    const auto second = store.issue("shell", 2min, now);
+    ASSERT_EQ(store.waiting(now + 30s).size(), 2U);
+    EXPECT_EQ(store.waiting(now + 30s)[1].left, 90s);
+    EXPECT_TRUE(store.revoke(second->number, now));
+    EXPECT_FALSE(store.revoke(second->number, now)) << "twice";
+    EXPECT_FALSE(store.redeem("shell", second->token, now));
+    EXPECT_FALSE(store.revoke(first->number, now + 1min)) << "expired";
+    EXPECT_TRUE(store.waiting(now + 1min).empty());
+}
+
 TEST(TokenStore, CaseAndDashesDoNotMatterAndJunkIsNoToken) {
     TokenStore store;
     const TimePoint now{};

@@ -20,6 +20,7 @@
 #include "node/counters.h"
 #include "node/reload.h"
 #include "node/route_explanation.h"
+#include "node/service_offers.h"
 #include "rt/stream.h"
 #include "rt/task.h"
 
@@ -116,6 +117,8 @@ public:
     virtual bool kill_session(edge::SessionId id) = 0;
     // See edge::ServiceHost::issue_token.
     virtual Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) = 0;
+    virtual std::vector<edge::TokenStore::Waiting> tokens() = 0;
+    virtual bool revoke_token(std::uint64_t number) = 0;
     // The rules in force, with what they have counted. Valid until they change.
     virtual const dataplane::Acl& acl() const = 0;
     virtual TimePoint now() const = 0;
@@ -127,6 +130,8 @@ public:
     virtual std::vector<CounterSample> counters() const = 0;
     // The time of a question and its answer through the mesh.
     virtual rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) = 0;
+    // What members offer us, in the order of the question; see ServiceDirectory.
+    virtual rt::Task<std::vector<NodeOffers>> ask_offers(std::vector<PeerId> members) = 0;
     // A TCP connection into the mesh, from our virtual address.
     virtual rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) = 0;
     virtual rt::Task<Result<std::vector<IpAddress>>> resolve(std::string name) = 0;

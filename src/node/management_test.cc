@@ -278,6 +278,26 @@ TEST_F(ManagementTest, StatusServicesAndSessionsAreTold) {
     EXPECT_FALSE(ask<own::KillSessionResponse>("SelvageRpc", 7, kill));
 }
 
+TEST_F(ManagementTest, OffersOfOneMemberAndOfAllThatCanBeReached) {
+    own::ListOffersRequest request;
+    request.set_target("laptop");
+    auto told = ask<own::ListOffersResponse>("SelvageRpc", 31, request);
+    ASSERT_TRUE(told) << told.error().message();
+    ASSERT_EQ(told->nodes_size(), 1);
+    EXPECT_EQ(told->nodes(0).peer_name(), "laptop");
+    EXPECT_EQ(told->nodes(0).address(), "10.144.1.7");
+    EXPECT_EQ(told->nodes(0).state(), "told");
+    ASSERT_EQ(told->nodes(0).offers_size(), 1);
+    EXPECT_EQ(told->nodes(0).offers(0).service(), "proxy");
+    EXPECT_EQ(told->nodes(0).offers(0).port(), 1080U);
+    request.set_target("gone");
+    EXPECT_FALSE(ask<own::ListOffersResponse>("SelvageRpc", 31, request)) << "no route";
+    request.set_target("");
+    told = ask<own::ListOffersResponse>("SelvageRpc", 31, request);
+    ASSERT_TRUE(told) << told.error().message();
+    EXPECT_EQ(told->nodes_size(), 1) << "who cannot be reached is not asked";
+}
+
 TEST_F(ManagementTest, PingTakesANameAnAddressOrAnId) {
     for (const auto* target : {"laptop", "10.144.1.7", "7"}) {
         own::PingRequest request;

@@ -123,6 +123,12 @@ public:
     Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) override {
         return tokens_.issue(service, lives, runtime_.now());
     }
+    std::vector<edge::TokenStore::Waiting> tokens() override {
+        return tokens_.waiting(runtime_.now());
+    }
+    bool revoke_token(std::uint64_t number) override {
+        return tokens_.revoke(number, runtime_.now());
+    }
     std::vector<CounterSample> counters() const override {
         static constexpr CounterInfo kBytes{"traffic", "rx_bytes",     CounterKind::counter,
                                             "bytes",   "bytes for us", ""};
@@ -139,6 +145,17 @@ public:
         if (peer != PeerId(7)) co_return Errc::timed_out;
         co_await rt::sleep_for(runtime_, 4ms);
         co_return 4ms;
+    }
+    rt::Task<std::vector<NodeOffers>> ask_offers(std::vector<PeerId> members) override {
+        std::vector<NodeOffers> out;
+        for (const PeerId peer : members) {
+            NodeOffers& one = out.emplace_back();
+            one.peer = peer;
+            if (peer != PeerId(7)) continue;
+            one.answer = NodeOffers::Answer::told;
+            one.offers.push_back({.service = "proxy", .port = 1080, .protocol = "tcp"});
+        }
+        co_return out;
     }
     rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override {
         if (to.port == 81) co_return Errc::refused;

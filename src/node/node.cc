@@ -200,9 +200,14 @@ Node::Node(config::NodeOptions options, NodeEnvironment environment)
            .host_listener = host_ports_},
           options_.forwards
       ),
+      directory_(
+          environment_.runtime, rpc_, options_.network_name,
+          [this](PeerId member) { return offers_to(member); }
+      ),
       scope_(environment_.runtime, log_) {
     peers_.set_foreign_desk(foreign_);
     forwarder_.attach_foreign(foreign_);
+    directory_.add_to(rpc_services_);
 }
 
 Node::~Node() = default;
@@ -237,6 +242,24 @@ MeshView::Facts Node::mesh_facts() {
         .host_addresses = environment_.host_addresses,
         .is_neighbour = [this](PeerId peer) { return peers_.has(peer); }
     };
+}
+
+std::vector<Offer> Node::offers_to(PeerId member) const {
+    const auto routes = routes_.table();
+    const route::RouteEntry* entry = routes->find(member);
+    // A shared server passes calls on, and is no member.
+    if (entry == nullptr || routes->is_public_server(member) || !routes->encrypt_rpc_to(member)) {
+        return {};
+    }
+    const auto known = view_.member(member);
+    if (!known) return {};
+    std::vector<IpAddress> addresses;
+    if (entry->record->ipv4) addresses.push_back(entry->record->ipv4->address);
+    if (entry->record->ipv6) addresses.push_back(entry->record->ipv6->address);
+    std::vector<Offer> out;
+    for (edge::ServiceOffer& offer : services_.offers_to(*known, addresses))
+        out.push_back({.service = std::move(offer.name), .port = offer.port, .protocol = "tcp"});
+    return out;
 }
 
 std::string Node::device_name() const {

@@ -25,6 +25,7 @@
 #include "node/host_routes.h"
 #include "node/own_addresses.h"
 #include "node/reload.h"
+#include "node/service_directory.h"
 #include "node/service_ports.h"
 #include "peer/peer_table.h"
 #include "route/route_service.h"
@@ -76,6 +77,7 @@ public:
     connect::Listeners& listeners() { return listeners_; }
     ForeignNetworks& foreign_networks() { return foreign_; }
     const ForwardSet& forwards() const { return forwards_; }
+    ServiceDirectory& directory() { return directory_; }
 
     // Who may send what, from now on: what passes is asked anew, live flows included.
     void apply_acl(const dataplane::AclRules& rules);
@@ -88,6 +90,7 @@ private:
 
     netstack::StackOptions stack_options();
     MeshView::Facts mesh_facts();
+    std::vector<Offer> offers_to(PeerId member) const;
     Result<> open_device();
     rt::Task<> follow_routes();
     rt::Task<> keep_house();
@@ -144,6 +147,7 @@ private:
     std::unique_ptr<NodeConsole> console_;
     edge::ServiceHost services_;
     ForwardSet forwards_;
+    ServiceDirectory directory_;
     rt::TaskScope scope_;
 };
 

@@ -27,6 +27,10 @@ public:
     Result<edge::TokenStore::Issued> issue_token(std::string service, Duration lives) override {
         return node_.services().issue_token(service, lives);
     }
+    std::vector<edge::TokenStore::Waiting> tokens() override { return node_.services().tokens(); }
+    bool revoke_token(std::uint64_t number) override {
+        return node_.services().revoke_token(number);
+    }
     const dataplane::Acl& acl() const override { return node_.forwarder().acl(); }
     TimePoint now() const override { return runtime_.now(); }
     dataplane::Taps& taps() override { return node_.forwarder().taps(); }
@@ -35,6 +39,9 @@ public:
     }
     std::vector<CounterSample> counters() const override { return collect_counters(node_); }
     rt::Task<Result<Duration>> ping(PeerId peer, Duration limit) override;
+    rt::Task<std::vector<NodeOffers>> ask_offers(std::vector<PeerId> members) override {
+        return node_.directory().ask_all(std::move(members));
+    }
     rt::Task<Result<rt::StreamPtr>> dial_mesh(Endpoint to) override {
         return node_.dialer().dial_mesh(to);
     }

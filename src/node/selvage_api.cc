@@ -39,6 +39,23 @@ private:
     rt::StreamPtr far_;
 };
 
+// Of one question; the answer has to come before the command line gives up.
+constexpr std::size_t kAskedMax = 256;
+
+std::string_view state_of(NodeOffers::Answer answer) {
+    switch (answer) {
+        case NodeOffers::Answer::told:
+            return "told";
+        case NodeOffers::Answer::does_not_say:
+            return "does not say";
+        case NodeOffers::Answer::malformed:
+            return "malformed answer";
+        case NodeOffers::Answer::no_answer:
+            break;
+    }
+    return "no answer";
+}
+
 std::string state_of(const edge::ServiceInfo& service) {
     if (!service.enabled) return "off";
     if (!service.error.empty()) return service.error;
@@ -67,6 +84,8 @@ rt::Task<Result<Bytes>> SelvageApi::call(rpc::Caller caller, std::uint32_t metho
             co_return who_is(request);
         case 30:
             co_return list_forwards();
+        case 31:
+            co_return co_await list_offers(std::move(request));
         default:
             co_return Errc::unsupported;
     }
@@ -138,6 +157,7 @@ Bytes SelvageApi::list_services() const {
             counters.refused_unknown + counters.refused_not_allowed + counters.refused_limit
         );
         row.set_state(state_of(service));
+        row.set_advertise(service.advertise);
     }
     return rpc::to_wire(out);
 }
@@ -202,6 +222,51 @@ rt::Task<Result<Bytes>> SelvageApi::ping(Bytes request) {
     out.set_round_trip_us(static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(*took).count()
     ));
+    co_return rpc::to_wire(out);
+}
+
+rt::Task<Result<Bytes>> SelvageApi::list_offers(Bytes request) {
+    auto message = rpc::from_wire<api::ListOffersRequest>(request);
+    if (!message) co_return message.error();
+    std::vector<NodeFacts> members;
+    if (message->target().empty()) {
+        members = instance_.nodes();
+        std::erase_if(members, [](const NodeFacts& node) { return !node.least_hop; });
+    } else {
+        auto node = find_node(instance_, message->target());
+        if (!node) co_return node.error();
+        if (!node->least_hop) {
+            co_return Error(Errc::unreachable, "there is no route to it at the moment");
+        }
+        members.push_back(std::move(*node));
+    }
+    api::ListOffersResponse out;
+    if (members.size() > kAskedMax) {
+        out.set_not_asked(static_cast<std::uint32_t>(members.size() - kAskedMax));
+        members.resize(kAskedMax);
+    }
+    std::vector<PeerId> ids;
+    for (const NodeFacts& node : members)
+        ids.push_back(node.peer);
+    const std::vector<NodeOffers> answers = co_await instance_.ask_offers(std::move(ids));
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const NodeFacts& node = members[i];
+        api::NodeOffers& row = *out.add_nodes();
+        row.set_peer_id(node.peer.raw());
+        row.set_peer_name(printable(node.host_name));
+        if (node.ipv4) {
+            row.set_address(node.ipv4->address.to_string());
+        } else if (node.ipv6) {
+            row.set_address(node.ipv6->address.to_string());
+        }
+        row.set_state(std::string(state_of(answers[i].answer)));
+        for (const Offer& offer : answers[i].offers) {
+            api::Offer& told = *row.add_offers();
+            told.set_service(offer.service);
+            told.set_port(offer.port);
+            told.set_protocol(offer.protocol);
+        }
+    }
     co_return rpc::to_wire(out);
 }
 

@@ -23,6 +23,7 @@ private:
     Bytes list_forwards() const;
     Bytes list_sessions() const;
     rt::Task<Result<Bytes>> ping(Bytes request);
+    rt::Task<Result<Bytes>> list_offers(Bytes request);
     rt::Task<Result<Bytes>> open_stream(rpc::Caller caller, Bytes request);
     rt::Task<Result<rt::StreamPtr>> dial(std::string target);
     Result<Bytes> kill_session(ByteView request);

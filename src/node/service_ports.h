@@ -43,10 +43,9 @@ public:
     std::vector<IpAddress> own_addresses() const override;
     std::vector<Endpoint> own_listeners() const override { return facts_.listeners(); }
     bool in_mesh(const IpAddress& address) const override;
-
-private:
     std::optional<edge::MemberInfo> member(PeerId peer) const;
 
+private:
     Facts facts_;
     dataplane::Forwarder& forwarder_;
 };

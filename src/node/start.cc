@@ -50,6 +50,7 @@ rt::Task<> Node::stop() {
     co_await scope_.close();
     co_await forwards_.stop();
     co_await services_.stop();
+    co_await directory_.close();
     co_await connectors_.close();
     co_await listeners_.close();
     co_await foreign_.stop();

@@ -116,6 +116,28 @@ std::string services_table(const api::ListServicesResponse& services) {
     return build_table(rows);
 }
 
+std::string offers_table(const api::ListOffersResponse& offers) {
+    std::vector<std::vector<std::string>> rows = {{"HOST NAME", "SERVICE", "PROTO", "AT"}};
+    for (const auto& node : offers.nodes()) {
+        const std::string name = or_dash(node.peer_name());
+        // A node that tells nothing has a line as well, so that nobody takes it for one that was
+        // not asked.
+        if (node.offers().empty()) {
+            rows.push_back({name, "-", "-", node.state() == "told" ? "nothing" : node.state()});
+        }
+        const bool v6 = node.address().find(':') != std::string::npos;
+        for (const auto& offer : node.offers()) {
+            const std::string at = fmt::format(
+                "{}{}{}:{}", v6 ? "[" : "", node.address(), v6 ? "]" : "", offer.port()
+            );
+            rows.push_back({name, offer.service(), offer.protocol(), at});
+        }
+    }
+    std::string out = build_table(rows);
+    if (offers.not_asked() > 0) out += fmt::format("{} more were not asked\n", offers.not_asked());
+    return out;
+}
+
 std::string sessions_table(const api::ListSessionsResponse& sessions) {
     std::vector<std::vector<std::string>> rows = {
         {"ID", "SERVICE", "CALLER", "FROM", "FOR", "IN", "OUT", "DOING"}

@@ -14,6 +14,7 @@ std::string peers_table(
 );
 std::string routes_table(const ::api::instance::ListRouteResponse& routes);
 std::string services_table(const api::ListServicesResponse& services);
+std::string offers_table(const api::ListOffersResponse& offers);
 std::string sessions_table(const api::ListSessionsResponse& sessions);
 std::string who_is_table(const api::WhoIsResponse& found);
 std::string ping_line(const api::PingResponse& reply);

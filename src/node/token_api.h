@@ -14,6 +14,10 @@ public:
     rt::Task<Result<Bytes>> call(rpc::Caller caller, std::uint32_t method, Bytes request) override;
 
 private:
+    Result<Bytes> create(ByteView request);
+    Bytes list();
+    Result<Bytes> revoke(ByteView request);
+
     InstanceView& instance_;
 };
 

@@ -54,6 +54,16 @@ def test_a_token_opens_one_session(host_pair, mode, selvage_node):
         telnet.expect(r"(?i)incorrect", timeout=15)
         telnet.log_in("ops", PASSWORD)
         telnet.expect(r"[$#] ")
+    token = node.run_cli("token").stdout.strip()
+    waiting, = node.cli("token", "list")
+    assert waiting["service"] == "shell" and 0 < waiting["seconds_left"] <= 600
+    node.run_cli("token", "revoke", waiting["number"])
+    assert node.cli("token", "list") == []
+    with Telnet(easytier.host, node.ip) as telnet:
+        telnet.log_in("visitor", token)
+        telnet.expect(r"(?i)incorrect", timeout=15)
+    again = node.run_cli("token", "revoke", waiting["number"], check=False)
+    assert again.returncode == 1 and "no token" in again.stderr
     refused = node.run_cli("token", "echo", check=False)
     assert refused.returncode == 1 and "no service echo is enabled" in refused.stderr
 
