@@ -31,7 +31,8 @@ public:
     virtual ~Tun() = default;  // removes the device, and with it addresses and routes
     virtual const std::string& name() const = 0;
     virtual void start(TunSink& sink) = 0;
-    // Writes IP packets to the host; what the kernel refuses is dropped and counted.
+    // Writes IP packets to the host; what the kernel refuses is dropped and counted. Those of
+    // different flows may change places.
     virtual void send(packet::PacketBatch&& batch) = 0;
 
     // The kernel adds the route of the prefix's own network.
@@ -42,6 +43,10 @@ public:
 
     struct Stats {
         std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, tx_dropped = 0;
+        std::uint64_t rx_trains = 0;          // super-packets that were cut into rx_packets
+        std::uint64_t rx_dropped = 0;         // contradictory, or too large for a block
+        std::uint64_t tx_trains = 0;          // super-packets that tx_packets were joined to
+        std::uint64_t tx_refused_trains = 0;  // of these: sent again one by one
     };
     virtual const Stats& stats() const = 0;
 };

@@ -215,6 +215,7 @@ public:
         size_ = 0;
     }
     PacketBuf& operator[](std::size_t i) { return packets_[i]; }
+    const PacketBuf& operator[](std::size_t i) const { return packets_[i]; }
     // Packets that were moved out stay as empty handles until the batch goes.
     PacketBuf* begin() { return packets_.data(); }
     PacketBuf* end() { return packets_.data() + size_; }

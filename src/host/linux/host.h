@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "host/offloads.h"
 #include "host/record_files.h"
 #include "host/service_manager.h"
 #include "host/sockets.h"
@@ -16,13 +17,13 @@ namespace selvage::host {
 
 // `pool` gives the blocks that datagrams are received into.
 std::unique_ptr<Sockets> make_linux_sockets(
-    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
+    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}, Offloads offloads = {}
 );
 std::unique_ptr<TerminalFactory> make_linux_terminal_factory(
     rt::Runtime& runtime, const Log& log = {}
 );
 std::unique_ptr<TunFactory> make_linux_tun_factory(
-    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}
+    rt::Runtime& runtime, packet::PacketPool& pool, Log log = {}, Offloads offloads = {}
 );
 
 std::unique_ptr<RecordFiles> make_linux_record_files(rt::Runtime& runtime);

@@ -88,8 +88,8 @@ bool peer_is_owner_or_root(int fd) {
 
 class LinuxSockets final : public Sockets {
 public:
-    LinuxSockets(rt::Runtime& runtime, packet::PacketPool& pool, Log log)
-        : runtime_(runtime), udp_(runtime, pool, std::move(log)) {}
+    LinuxSockets(rt::Runtime& runtime, packet::PacketPool& pool, Log log, Offloads offloads)
+        : runtime_(runtime), udp_(runtime, pool, std::move(log), offloads) {}
 
     rt::Task<Result<rt::StreamPtr>> connect_tcp(Endpoint remote) override {
         return connect_stream(runtime_, SocketAddress(remote));
@@ -172,9 +172,9 @@ private:
 }  // namespace
 
 std::unique_ptr<Sockets> make_linux_sockets(
-    rt::Runtime& runtime, packet::PacketPool& pool, Log log
+    rt::Runtime& runtime, packet::PacketPool& pool, Log log, Offloads offloads
 ) {
-    return std::make_unique<LinuxSockets>(runtime, pool, std::move(log));
+    return std::make_unique<LinuxSockets>(runtime, pool, std::move(log), offloads);
 }
 
 }  // namespace selvage::host

@@ -2,14 +2,20 @@
 // A device that an administrator made to stay (`ip tuntap add`) outlives us: from it we remove what
 // we added, and at the start what an earlier run could not.
 //
-// One packet per read and write for now, up to 64 a turn. When the pool is empty nothing is read
-// until blocks come back, so that the device's own queue holds or loses the packets.
+// Where the kernel can, a read gives a super-packet, which is cut here, and the packets of a batch
+// are joined before they are written (packet/super_packet.h). The packets of one super-packet stay
+// in one batch; a turn is one batch. Where the kernel cannot (before 2.6.27, and for UDP
+// before 6.2), or when it refuses a train, packets pass one by one.
+//
+// When the pool is empty nothing is read until blocks come back, so that the device's own queue
+// holds or loses the packets.
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
@@ -17,6 +23,8 @@
 
 #include "host/linux/host.h"
 #include "host/linux/netlink.h"
+#include "packet/cutter.h"
+#include "packet/joiner.h"
 #include "packet/peer_header.h"
 #include "rt/timers.h"
 
@@ -37,13 +45,90 @@ constexpr unsigned kMtuMax =
     packet::kPeerPacketMax - sizeof(packet::PeerHeader) - packet::kTailroom;
 constexpr Duration kPoolRetry = 2ms;
 
+// Of Linux 6.2; older headers lack them.
+constexpr unsigned kOffloadUdp4 = 0x20;
+constexpr unsigned kOffloadUdp6 = 0x40;
+constexpr unsigned kOffloadTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+// What the kernel reads and writes in front of a packet; its numbers are in the machine's order.
+// Linux's own header for it is not C++.
+struct VirtioHeader {
+    std::uint8_t flags = 0;
+    std::uint8_t gso_type = 0;
+    std::uint16_t hdr_len = 0;
+    std::uint16_t gso_size = 0;
+    std::uint16_t csum_start = 0;
+    std::uint16_t csum_offset = 0;
+};
+static_assert(sizeof(VirtioHeader) == 10);
+constexpr std::uint8_t kNeedsChecksum = 1;
+constexpr std::uint8_t kGsoTcp4 = 1;
+constexpr std::uint8_t kGsoTcp6 = 4;
+constexpr std::uint8_t kGsoUdp = 5;
+constexpr std::uint8_t kGsoEcn = 0x80;  // the super-packet has CWR
+constexpr std::size_t kReadBytes = sizeof(VirtioHeader) + 65536;
+
+// What the kernel agreed to.
+struct TunOffloads {
+    bool headers = false;  // a VirtioHeader in front of every packet
+    packet::JoinOptions joins{.tcp = false, .udp = false};
+};
+
+packet::Offload offload_of(const VirtioHeader& header) {
+    packet::Offload out{
+        .needs_checksum = (header.flags & kNeedsChecksum) != 0,
+        .segment_bytes = header.gso_size,
+        .checksum_start = header.csum_start,
+        .checksum_offset = header.csum_offset
+    };
+    switch (header.gso_type & ~kGsoEcn) {
+        case kGsoTcp4:
+            out.kind = packet::SuperKind::tcp4;
+            break;
+        case kGsoTcp6:
+            out.kind = packet::SuperKind::tcp6;
+            break;
+        case kGsoUdp:
+            out.kind = packet::SuperKind::udp;
+            break;
+        default:
+            break;
+    }
+    return out;
+}
+
+VirtioHeader header_of(const packet::Offload& offload) {
+    VirtioHeader out{};
+    switch (offload.kind) {
+        case packet::SuperKind::none:
+            return out;
+        case packet::SuperKind::tcp4:
+            out.gso_type = kGsoTcp4;
+            break;
+        case packet::SuperKind::tcp6:
+            out.gso_type = kGsoTcp6;
+            break;
+        case packet::SuperKind::udp:
+            out.gso_type = kGsoUdp;
+            break;
+    }
+    out.flags = kNeedsChecksum;
+    out.hdr_len = offload.header_bytes;
+    out.gso_size = offload.segment_bytes;
+    out.csum_start = offload.checksum_start;
+    out.csum_offset = offload.checksum_offset;
+    return out;
+}
+
 class TunCore : public std::enable_shared_from_this<TunCore> {
 public:
-    TunCore(rt::Runtime& runtime, PacketPool& pool, Fd fd)
+    TunCore(rt::Runtime& runtime, PacketPool& pool, Fd fd, TunOffloads offloads)
         : runtime_(runtime),
           pool_(pool),
           descriptor_(runtime.executor()),
-          pool_timer_(runtime.timers()) {
+          pool_timer_(runtime.timers()),
+          has_headers_(offloads.headers),
+          joiner_(offloads.joins) {
         descriptor_.assign(fd.release());
     }
 
@@ -62,9 +147,16 @@ public:
     const Tun::Stats& stats() const { return stats_; }
 
 private:
+    enum class Fill : std::uint8_t { full, starved, drained, failed };
+
     void wait_readable();
     void read_turn();
+    Fill fill(PacketBatch& batch);
+    int read_next();
     void fail(int reason);
+    void send_single(PacketBuf& packet);
+    void send_train(PacketBatch& batch, const packet::Joiner::Train& train);
+    int write_train(PacketBatch& batch, const packet::Joiner::Train& train);
 
     rt::Runtime& runtime_;
     PacketPool& pool_;
@@ -73,6 +165,14 @@ private:
     TunSink* sink_ = nullptr;
     Tun::Stats stats_;
     bool closed_ = false;
+    int reason_ = 0;  // why the last read gave nothing
+    bool has_headers_;
+    // What was read last, until all its packets were delivered. Its pages exist once they were
+    // used.
+    std::unique_ptr<std::uint8_t[]> read_ =
+        std::make_unique_for_overwrite<std::uint8_t[]>(kReadBytes);
+    packet::Cutter cutter_;
+    packet::Joiner joiner_;
 };
 
 void TunCore::wait_readable() {
@@ -87,36 +187,68 @@ void TunCore::wait_readable() {
 void TunCore::read_turn() {
     if (closed_) return;
     PacketBatch batch(runtime_.now());
-    int reason = 0;
-    bool starved = false;
-    while (!batch.full()) {
-        PacketBuf packet = pool_.take();
-        starved = !packet;
-        if (starved) break;
-        const ssize_t got = ::read(descriptor_.native_handle(), packet.data(), packet.tailroom());
-        if (got <= 0) {
-            reason = got == 0 ? EBADFD : errno;
-            break;
-        }
-        packet.push_back(static_cast<std::size_t>(got));
-        ++stats_.rx_packets;
-        stats_.rx_bytes += static_cast<std::uint64_t>(got);
-        batch.push(std::move(packet));
-    }
-    const bool drained = reason == EAGAIN || reason == EWOULDBLOCK;
+    const Fill fill_ended = fill(batch);
     if (!batch.empty()) sink_->from_tun(std::move(batch));
     if (closed_) return;
-    if (starved) {
-        pool_timer_.set(runtime_.now() + kPoolRetry, [self = shared_from_this()] {
-            self->read_turn();
-        });
-    } else if (drained) {
-        wait_readable();
-    } else if (reason == 0 || reason == EINTR) {
-        runtime_.post([self = shared_from_this()] { self->read_turn(); });
-    } else {
-        fail(reason);
+    switch (fill_ended) {
+        case Fill::full:
+            runtime_.post([self = shared_from_this()] { self->read_turn(); });
+            break;
+        case Fill::starved:
+            pool_timer_.set(runtime_.now() + kPoolRetry, [self = shared_from_this()] {
+                self->read_turn();
+            });
+            break;
+        case Fill::drained:
+            wait_readable();
+            break;
+        case Fill::failed:
+            fail(reason_);
+            break;
     }
+}
+
+TunCore::Fill TunCore::fill(PacketBatch& batch) {
+    while (!batch.full()) {
+        if (cutter_.done()) {
+            reason_ = read_next();
+            if (reason_ == EAGAIN || reason_ == EWOULDBLOCK) return Fill::drained;
+            if (reason_ == EINTR) continue;
+            if (reason_ != 0) return Fill::failed;
+            // What belongs together travels together, if it fits at all.
+            const bool fits = batch.size() + cutter_.left() <= PacketBatch::kCapacity;
+            if (!fits && !batch.empty()) return Fill::full;
+            continue;
+        }
+        PacketBuf packet = cutter_.next(pool_);
+        if (!packet) return Fill::starved;
+        ++stats_.rx_packets;
+        stats_.rx_bytes += packet.size();
+        batch.push(std::move(packet));
+    }
+    return Fill::full;
+}
+
+// Gives the cutter something to do, unless what came is nothing that it can cut; answers with
+// errno.
+int TunCore::read_next() {
+    const ssize_t got = ::read(descriptor_.native_handle(), read_.get(), kReadBytes);
+    if (got <= 0) return got == 0 ? EBADFD : errno;
+    MutableByteView bytes(read_.get(), static_cast<std::size_t>(got));
+    packet::Offload offload;
+    if (has_headers_) {
+        VirtioHeader header;
+        if (bytes.size() < sizeof(header)) return EBADFD;
+        std::memcpy(&header, bytes.data(), sizeof(header));
+        offload = offload_of(header);
+        bytes = bytes.subspan(sizeof(header));
+    }
+    if (!cutter_.begin(bytes, offload)) {
+        ++stats_.rx_dropped;
+    } else if (offload.kind != packet::SuperKind::none) {
+        ++stats_.rx_trains;
+    }
+    return 0;
 }
 
 void TunCore::fail(int reason) {
@@ -126,16 +258,72 @@ void TunCore::fail(int reason) {
 }
 
 void TunCore::send(PacketBatch&& batch) {
-    for (PacketBuf& packet : batch) {
-        const ssize_t wrote =
-            closed_ ? -1 : ::write(descriptor_.native_handle(), packet.data(), packet.size());
-        if (wrote < 0) {
-            ++stats_.tx_dropped;
+    if (closed_) {
+        stats_.tx_dropped += batch.size();
+        return;
+    }
+    for (const packet::Joiner::Train& train : joiner_.arrange(batch)) {
+        if (train.count == 1) {
+            send_single(batch[train.first]);
         } else {
-            ++stats_.tx_packets;
-            stats_.tx_bytes += packet.size();
+            send_train(batch, train);
         }
     }
+}
+
+void TunCore::send_single(PacketBuf& packet) {
+    const std::size_t size = packet.size();
+    if (has_headers_) {
+        if (packet.headroom() < sizeof(VirtioHeader)) {
+            ++stats_.tx_dropped;
+            return;
+        }
+        std::memset(packet.push_front(sizeof(VirtioHeader)), 0, sizeof(VirtioHeader));
+    }
+    if (::write(descriptor_.native_handle(), packet.data(), packet.size()) < 0) {
+        ++stats_.tx_dropped;
+    } else {
+        ++stats_.tx_packets;
+        stats_.tx_bytes += size;
+    }
+}
+
+void TunCore::send_train(PacketBatch& batch, const packet::Joiner::Train& train) {
+    const int refused = write_train(batch, train);
+    if (refused == 0) {
+        ++stats_.tx_trains;
+        stats_.tx_packets += train.count;
+        stats_.tx_bytes += std::size_t{train.header_bytes} * train.count + train.payload_bytes;
+        return;
+    }
+    ++stats_.tx_refused_trains;
+    if (refused == EINVAL) {
+        // Not a matter of memory or of the device's state: it would refuse the next one as well.
+        packet::JoinOptions joins = joiner_.options();
+        (train.kind == packet::SuperKind::udp ? joins.udp : joins.tcp) = false;
+        joiner_.set(joins);
+    }
+    std::uint8_t at = train.first;
+    for (unsigned i = 0; i < train.count; ++i, at = joiner_.next(at))
+        send_single(batch[at]);
+}
+
+// One call for the whole train: new headers, then the payloads where they lie.
+int TunCore::write_train(PacketBatch& batch, const packet::Joiner::Train& train) {
+    std::array<std::uint8_t, packet::Joiner::kHeaderMax> headers;
+    packet::Offload offload;
+    const std::size_t header_bytes = packet::Joiner::build_header(batch, train, headers, offload);
+    VirtioHeader virtio = header_of(offload);
+    std::array<iovec, PacketBatch::kCapacity + 2> pieces;
+    pieces[0] = {&virtio, sizeof(virtio)};
+    pieces[1] = {headers.data(), header_bytes};
+    std::uint8_t at = train.first;
+    for (unsigned i = 0; i < train.count; ++i, at = joiner_.next(at)) {
+        PacketBuf& packet = batch[at];
+        pieces[i + 2] = {packet.data() + header_bytes, packet.size() - header_bytes};
+    }
+    const int count = train.count + 2;
+    return ::writev(descriptor_.native_handle(), pieces.data(), count) < 0 ? errno : 0;
 }
 
 class LinuxTun final : public Tun {
@@ -221,6 +409,17 @@ Result<Fd> open_device() {
     return fd;
 }
 
+// As much as the kernel agrees to. Precondition: the device was made with VirtioHeaders.
+TunOffloads agree_offloads(int fd) {
+    for (const bool udp : {true, false}) {
+        const unsigned wanted = kOffloadTcp | (udp ? kOffloadUdp4 | kOffloadUdp6 : 0);
+        if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(wanted)) == 0) {
+            return {.headers = true, .joins = {.tcp = true, .udp = udp}};
+        }
+    }
+    return {.headers = true};
+}
+
 Result<> check_options(const TunOptions& options) {
     const bool name_ok = options.name.size() < IFNAMSIZ && options.name != "." &&
                          options.name != ".." &&
@@ -242,8 +441,8 @@ Result<> check_options(const TunOptions& options) {
 
 class LinuxTunFactory final : public TunFactory {
 public:
-    LinuxTunFactory(rt::Runtime& runtime, PacketPool& pool, Log log)
-        : runtime_(runtime), pool_(pool), log_(std::move(log)) {}
+    LinuxTunFactory(rt::Runtime& runtime, PacketPool& pool, Log log, Offloads offloads)
+        : runtime_(runtime), pool_(pool), log_(std::move(log)), offloads_(offloads) {}
 
     Result<TunPtr> open(const TunOptions& options) override {
         const auto checked = check_options(options);
@@ -252,7 +451,10 @@ public:
         if (!fd) return fd.error();
         ifreq request{};
         std::memcpy(request.ifr_name, options.name.c_str(), options.name.size());
-        request.ifr_flags = IFF_TUN | IFF_NO_PI;
+        unsigned known = 0;
+        const bool headers = offloads_.tun && ::ioctl(fd->get(), TUNGETFEATURES, &known) == 0 &&
+                             (known & IFF_VNET_HDR) != 0;
+        request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (headers ? IFF_VNET_HDR : 0));
         if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) {
             if (errno == EBUSY || errno == EINVAL) {
                 return Error(
@@ -274,8 +476,12 @@ public:
         if (outlives_us) netlink->clear(index);
         const auto set = netlink->set_link(index, {.mtu = options.mtu});
         if (!set) return set.error().with(name + ": mtu and up");
-        log_.info("tun device", "name={} mtu={}", name, options.mtu);
-        auto core = std::make_shared<TunCore>(runtime_, pool_, std::move(*fd));
+        const TunOffloads offloads = headers ? agree_offloads(fd->get()) : TunOffloads{};
+        log_.info(
+            "tun device", "name={} mtu={} tcp_offload={} udp_offload={}", name, options.mtu,
+            offloads.joins.tcp, offloads.joins.udp
+        );
+        auto core = std::make_shared<TunCore>(runtime_, pool_, std::move(*fd), offloads);
         return std::make_unique<LinuxTun>(
             std::move(core),
             LinuxTun::Device{.name = name, .index = index, .outlives_us = outlives_us},
@@ -287,14 +493,15 @@ private:
     rt::Runtime& runtime_;
     PacketPool& pool_;
     Log log_;
+    Offloads offloads_;
 };
 
 }  // namespace
 
 std::unique_ptr<TunFactory> make_linux_tun_factory(
-    rt::Runtime& runtime, PacketPool& pool, Log log
+    rt::Runtime& runtime, PacketPool& pool, Log log, Offloads offloads
 ) {
-    return std::make_unique<LinuxTunFactory>(runtime, pool, std::move(log));
+    return std::make_unique<LinuxTunFactory>(runtime, pool, std::move(log), offloads);
 }
 
 }  // namespace selvage::host

@@ -82,11 +82,12 @@ public:
           descriptor_(runtime.executor()),
           pool_timer_(runtime.timers()) {}
 
-    void adopt(Fd fd) {
+    void adopt(Fd fd, const Offloads& offloads) {
         int size = 0;
         socklen_t length = sizeof size;
-        segments_ = ::getsockopt(fd.get(), SOL_UDP, UDP_SEGMENT, &size, &length) == 0;
-        const int on = 1;
+        segments_ = offloads.udp_segment &&
+                    ::getsockopt(fd.get(), SOL_UDP, UDP_SEGMENT, &size, &length) == 0;
+        const int on = offloads.udp_join ? 1 : 0;
         ::setsockopt(fd.get(), SOL_UDP, UDP_GRO, &on, sizeof on);  // older kernels go without
         local_ = local_endpoint(fd.get());
         descriptor_.assign(fd.release());
@@ -389,8 +390,14 @@ void set_buffer(int fd, int force_option, int option, std::size_t bytes) {
 
 }  // namespace
 
-UdpSocketFactory::UdpSocketFactory(rt::Runtime& runtime, PacketPool& pool, Log log)
-    : runtime_(runtime), pool_(pool), log_(std::move(log)), scratch_(std::make_shared<Scratch>()) {}
+UdpSocketFactory::UdpSocketFactory(
+    rt::Runtime& runtime, PacketPool& pool, Log log, Offloads offloads
+)
+    : runtime_(runtime),
+      pool_(pool),
+      log_(std::move(log)),
+      offloads_(offloads),
+      scratch_(std::make_shared<Scratch>()) {}
 
 Result<UdpSocketPtr> UdpSocketFactory::open(Endpoint local, const UdpOptions& options) {
     const SocketAddress address(local);
@@ -406,7 +413,7 @@ Result<UdpSocketPtr> UdpSocketFactory::open(Endpoint local, const UdpOptions& op
     if (auto bound = bind_to_device(fd.get(), options.device); !bound) return bound.error();
     if (::bind(fd.get(), address.get(), address.size) != 0) return os_error(errno, "bind");
     auto core = std::make_shared<UdpCore>(runtime_, pool_, scratch_, log_);
-    core->adopt(std::move(fd));
+    core->adopt(std::move(fd), offloads_);
     return std::make_unique<LinuxUdpSocket>(std::move(core));
 }
 

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "host/offloads.h"
 #include "host/sockets.h"
 #include "rt/runtime.h"
 
@@ -20,7 +21,7 @@ namespace selvage::host {
 
 class UdpSocketFactory {
 public:
-    UdpSocketFactory(rt::Runtime& runtime, packet::PacketPool& pool, Log log);
+    UdpSocketFactory(rt::Runtime& runtime, packet::PacketPool& pool, Log log, Offloads offloads);
     Result<UdpSocketPtr> open(Endpoint local, const UdpOptions& options);
 
     struct Scratch;
@@ -29,6 +30,7 @@ private:
     rt::Runtime& runtime_;
     packet::PacketPool& pool_;
     Log log_;
+    Offloads offloads_;
     std::shared_ptr<Scratch> scratch_;
 };
 
