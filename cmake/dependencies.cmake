@@ -9,6 +9,9 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(TELNET REQUIRED IMPORTED_TARGET libtelnet)
 find_library(CRYPT_LIBRARY crypt REQUIRED)
+# Vectorised AES-GCM; only x86 has it, and everything works without (src/crypto/vector_gcm.h).
+find_path(IPSEC_MB_INCLUDE intel-ipsec-mb.h)
+find_library(IPSEC_MB_LIBRARY IPSec_MB)
 
 # Boost is used header-only; Asio is compiled once, in cmake/asio_impl.cc.
 find_path(SELVAGE_BOOST_INCLUDE boost/asio.hpp REQUIRED)

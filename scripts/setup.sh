@@ -23,6 +23,9 @@ packages=(
     openssl util-linux ca-certificates
 )
 
+# Vectorised AES-GCM; only x86 has it.
+[ "$(uname -m)" != x86_64 ] || packages+=(libipsec-mb-dev)
+
 case "${1:-}" in
 "") ;;
 --list)

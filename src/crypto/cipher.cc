@@ -1,4 +1,4 @@
-// The AEADs of OpenSSL and the xor stream.
+// The AEADs of OpenSSL, AES-GCM of newer processors, and the xor stream.
 #include "crypto/cipher.h"
 
 #include <array>
@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "crypto/keys.h"
+#include "crypto/vector_gcm.h"
 
 namespace selvage::crypto {
 namespace {
@@ -71,6 +72,7 @@ struct PacketCipher::State {
     CipherAlgorithm algorithm = CipherAlgorithm::none;
     Context sealing;
     Context opening;
+    std::unique_ptr<VectorGcm> vector;  // does the work of both where there is one
     std::optional<Key128> xor_key;
     NonceSource nonces;
 };
@@ -81,18 +83,21 @@ PacketCipher& PacketCipher::operator=(PacketCipher&&) noexcept = default;
 PacketCipher::~PacketCipher() = default;
 
 Result<PacketCipher> PacketCipher::make(
-    CipherAlgorithm algorithm, const SecretText& network_secret, NonceSource nonces
+    CipherAlgorithm algorithm, const SecretText& network_secret, NonceSource nonces, CipherCode code
 ) {
     auto state = std::make_unique<State>(State{
         .algorithm = algorithm,
         .sealing = {},
         .opening = {},
+        .vector = {},
         .xor_key = {},
         .nonces = std::move(nonces)
     });
     if (algorithm == CipherAlgorithm::xor_stream) state->xor_key = derive_key128(network_secret);
     if (const EVP_CIPHER* cipher = evp_cipher(algorithm)) {
+        const bool gcm = algorithm != CipherAlgorithm::chacha20;
         const auto key_context = [&](ByteView key) {
+            if (gcm && code == CipherCode::fastest) state->vector = make_vector_gcm(key);
             state->sealing.reset(EVP_CIPHER_CTX_new());
             state->opening.reset(EVP_CIPHER_CTX_new());
             return state->sealing && state->opening &&
@@ -139,21 +144,30 @@ bool PacketCipher::seal_with_nonce(
             buffer[i] ^= key[i % key.size()];
         return true;
     }
-    EVP_CIPHER_CTX* context = state_->sealing.get();
-    const std::size_t size = buffer.size() - kCipherTailMax;
-    std::uint8_t* tag = buffer.data() + size;
-    int made = 0;
-    int rest = 0;
-    if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1) return false;
-    if (size > 0 &&
-        EVP_EncryptUpdate(context, buffer.data(), &made, buffer.data(), static_cast<int>(size)) !=
-            1) {
+    const MutableByteView text = buffer.first(buffer.size() - kCipherTailMax);
+    std::uint8_t* tag = buffer.data() + text.size();
+    if (state_->vector) {
+        state_->vector->seal(text, nonce, std::span<std::uint8_t, kTagBytes>(tag, kTagBytes));
+    } else if (!seal_openssl(text, tag, nonce.data())) {
         return false;
     }
-    if (EVP_EncryptFinal_ex(context, tag, &rest) != 1) return false;
-    if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag) != 1) return false;
     std::memcpy(tag + kTagBytes, nonce.data(), kNonceBytes);
     return true;
+}
+
+bool PacketCipher::seal_openssl(
+    MutableByteView text, std::uint8_t* tag, const std::uint8_t* nonce
+) {
+    EVP_CIPHER_CTX* context = state_->sealing.get();
+    const int size = static_cast<int>(text.size());
+    int made = 0;
+    int rest = 0;
+    if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) != 1) return false;
+    if (size > 0 && EVP_EncryptUpdate(context, text.data(), &made, text.data(), size) != 1) {
+        return false;
+    }
+    return EVP_EncryptFinal_ex(context, tag, &rest) == 1 &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag) == 1;
 }
 
 std::optional<std::size_t> PacketCipher::open(MutableByteView buffer) {
@@ -162,22 +176,34 @@ std::optional<std::size_t> PacketCipher::open(MutableByteView buffer) {
         if (!seal(buffer)) return std::nullopt;  // its own inverse
         return buffer.size();
     }
-    EVP_CIPHER_CTX* context = state_->opening.get();
-    const std::size_t size = buffer.size() - kCipherTailMax;
-    std::uint8_t* tag = buffer.data() + size;
-    int made = 0;
-    int rest = 0;
-    if (EVP_DecryptInit_ex2(context, nullptr, nullptr, tag + kTagBytes, nullptr) != 1)
-        return std::nullopt;
-    if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag) != 1)
-        return std::nullopt;
-    if (size > 0 &&
-        EVP_DecryptUpdate(context, buffer.data(), &made, buffer.data(), static_cast<int>(size)) !=
-            1) {
+    const MutableByteView text = buffer.first(buffer.size() - kCipherTailMax);
+    std::uint8_t* tag = buffer.data() + text.size();
+    const std::uint8_t* nonce = tag + kTagBytes;
+    if (state_->vector) {
+        std::array<std::uint8_t, kTagBytes> right;
+        state_->vector->open(
+            text, std::span<const std::uint8_t, kNonceBytes>(nonce, kNonceBytes), right
+        );
+        if (!equal_constant_time(right, ByteView(tag, kTagBytes))) return std::nullopt;
+    } else if (!open_openssl(text, tag, nonce)) {
         return std::nullopt;
     }
-    if (EVP_DecryptFinal_ex(context, tag, &rest) != 1) return std::nullopt;
-    return size;
+    return text.size();
+}
+
+bool PacketCipher::open_openssl(
+    MutableByteView text, std::uint8_t* tag, const std::uint8_t* nonce
+) {
+    EVP_CIPHER_CTX* context = state_->opening.get();
+    const int size = static_cast<int>(text.size());
+    int made = 0;
+    int rest = 0;
+    if (EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) != 1) return false;
+    if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag) != 1) return false;
+    if (size > 0 && EVP_DecryptUpdate(context, text.data(), &made, text.data(), size) != 1) {
+        return false;
+    }
+    return EVP_DecryptFinal_ex(context, text.data() + made, &rest) == 1;
 }
 
 }  // namespace selvage::crypto

@@ -27,6 +27,12 @@ enum class CipherAlgorithm : std::uint8_t { none, aes_gcm, aes_256_gcm, chacha20
 Result<CipherAlgorithm> cipher_from_name(std::string_view name);
 std::string_view cipher_name(CipherAlgorithm algorithm);
 
+// Which code does AES-GCM; the bytes are the same.
+enum class CipherCode : std::uint8_t {
+    fastest,  // vector_gcm.h where the processor has it, else OpenSSL
+    openssl,
+};
+
 constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kNonceBytes = 12;
 constexpr std::size_t kCipherTailMax = kTagBytes + kNonceBytes;
@@ -35,7 +41,8 @@ class PacketCipher {
 public:
     // bad_argument when OpenSSL does not provide the algorithm.
     static Result<PacketCipher> make(
-        CipherAlgorithm algorithm, const SecretText& network_secret, NonceSource nonces = {}
+        CipherAlgorithm algorithm, const SecretText& network_secret, NonceSource nonces = {},
+        CipherCode code = CipherCode::fastest
     );
     PacketCipher(PacketCipher&&) noexcept;
     PacketCipher& operator=(PacketCipher&&) noexcept;
@@ -64,6 +71,8 @@ public:
 
 private:
     struct State;
+    bool seal_openssl(MutableByteView text, std::uint8_t* tag, const std::uint8_t* nonce);
+    bool open_openssl(MutableByteView text, std::uint8_t* tag, const std::uint8_t* nonce);
     explicit PacketCipher(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

@@ -4,6 +4,7 @@
 #include "crypto/cipher.h"
 #include "crypto/keys.h"
 #include "crypto/password.h"
+#include "crypto/vector_gcm.h"
 
 namespace selvage::crypto {
 namespace {
@@ -62,6 +63,31 @@ TEST(PacketCipher, OpensWhatItSealed) {
             EXPECT_EQ(buffer.size(), text.size() + 28);
             ASSERT_EQ(cipher.open(buffer), text.size()) << cipher_name(algorithm);
             EXPECT_EQ(as_text(ByteView(buffer).first(text.size())), text);
+        }
+    }
+}
+
+// The two ways of doing AES-GCM must not differ in a byte, whatever the length.
+TEST(PacketCipher, TheFastCodeMakesWhatOpensslMakes) {
+    if (!has_vector_gcm()) GTEST_SKIP() << "no VAES here";
+    for (const CipherAlgorithm algorithm :
+         {CipherAlgorithm::aes_gcm, CipherAlgorithm::aes_256_gcm}) {
+        PacketCipher fast = make(algorithm);
+        PacketCipher plain =
+            PacketCipher::make(algorithm, SecretText("test123"), {}, CipherCode::openssl).value();
+        const std::array<std::uint8_t, kNonceBytes> nonce{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+        for (std::size_t size = 0; size < 2000; size += size < 300 ? 1 : 37) {
+            Bytes a(size + kCipherTailMax);
+            for (std::size_t i = 0; i < size; ++i)
+                a[i] = static_cast<std::uint8_t>(i * 31 + size);
+            const Bytes text(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size));
+            Bytes b = a;
+            ASSERT_TRUE(fast.seal_with_nonce(a, nonce));
+            ASSERT_TRUE(plain.seal_with_nonce(b, nonce));
+            ASSERT_EQ(to_hex(a), to_hex(b)) << size;
+            ASSERT_EQ(fast.open(b), size);
+            ASSERT_EQ(plain.open(a), size);
+            ASSERT_TRUE(std::equal(text.begin(), text.end(), b.begin()));
         }
     }
 }
