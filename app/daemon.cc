@@ -19,15 +19,16 @@ using LoadedPtr = std::unique_ptr<Result<config::Loaded>>;
 
 }  // namespace
 
-Daemon::Daemon(config::CommandLine command_line)
+Daemon::Daemon(config::CommandLine command_line, host::Offloads offloads)
     : command_line_(std::move(command_line)),
+      offloads_(offloads),
       levels_(std::make_shared<LogLevels>(command_line_.log_level)),
       log_tail_(
           std::make_shared<LogTail>(make_stderr_sink(levels_), [this] { return loop_.wall_now(); })
       ),
       log_(log_tail_),
-      sockets_(host::make_linux_sockets(loop_, pool_, log_)),
-      tuns_(host::make_linux_tun_factory(loop_, pool_, log_)),
+      sockets_(host::make_linux_sockets(loop_, pool_, log_, offloads_)),
+      tuns_(host::make_linux_tun_factory(loop_, pool_, log_, offloads_)),
       terminals_(host::make_linux_terminal_factory(loop_, log_)),
       record_files_(host::make_linux_record_files(loop_)),
       manager_(host::find_service_manager()),
@@ -124,6 +125,8 @@ rt::Task<> Daemon::run_instance(config::NodeOptions options) {
                              .fill_random = crypto::fill_random,
                              .on_failure = [this] { changed_.notify(); },
                              .log = log_,
+                             .cipher_code = offloads_.cipher ? crypto::CipherCode::fastest
+                                                             : crypto::CipherCode::openssl,
                              .log_tail = log_tail_.get()}
     );
     node::NodeInstance view(loop_, node, *this);

@@ -22,7 +22,7 @@ namespace selvage::app {
 class Daemon final : private node::ProcessControl {
 public:
     // The command line is kept: a reload reads its files again.
-    explicit Daemon(config::CommandLine command_line);
+    Daemon(config::CommandLine command_line, host::Offloads offloads);
 
     // Runs until a signal, or until no instance is left. The process's exit status.
     int run(std::vector<config::NodeOptions> instances);
@@ -44,6 +44,7 @@ private:
     void on_started();
 
     const config::CommandLine command_line_;
+    const host::Offloads offloads_;
     std::shared_ptr<LogLevels> levels_;
     std::shared_ptr<LogTail> log_tail_;
     Log log_;

@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "host/machine.h"
 #include "management_socket.h"
+#include "offload_switches.h"
 
 namespace selvage {
 namespace {
@@ -44,8 +45,11 @@ int run_program(const std::vector<std::string>& arguments) {
         if (!path) return fail(path.error(), kExitFailure);
         options.management_socket = *path;
     }
+    const auto offloads =
+        app::parse_offloads_off(app::variable("SELVAGE_OFFLOADS_OFF").value_or(std::string()));
+    if (!offloads) return fail(offloads.error(), kExitUsage);
     host::raise_descriptor_limit();
-    app::Daemon daemon(command_line);
+    app::Daemon daemon(command_line, *offloads);
     return daemon.run(std::move(loaded->instances));
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "crypto/cipher.h"
 #include "host/record_files.h"
 #include "host/sockets.h"
 #include "host/terminal.h"
@@ -34,6 +35,7 @@ struct NodeEnvironment {
     // The node cannot go on (its TUN device was deleted): look at Node::failure() and stop it.
     std::function<void()> on_failure = [] {};
     Log log;
+    crypto::CipherCode cipher_code = crypto::CipherCode::fastest;
     const LogTail* log_tail = nullptr;  // what was logged last, for the menu; none: it shows none
 };
 

@@ -41,8 +41,9 @@ dataplane::PayloadCodec make_codec(
 ) {
     const auto algorithm =
         options.enable_encryption ? options.encryption_algorithm : crypto::CipherAlgorithm::none;
-    auto cipher =
-        crypto::PacketCipher::make(algorithm, options.network_secret, make_nonces(environment));
+    auto cipher = crypto::PacketCipher::make(
+        algorithm, options.network_secret, make_nonces(environment), environment.cipher_code
+    );
     // Checked with the configuration; an OpenSSL without AES-GCM is a broken machine.
     return {std::move(cipher.value()), environment.pool, options.compress_data};
 }
