@@ -141,7 +141,7 @@ def parser():
     fuzz.set_defaults(function=fuzzing.fuzz_command)
 
     bench = commands.add_parser("bench", help="benchmarks with the flags of release")
-    bench.add_argument("name", nargs="?", help="part of a benchmark's name, or 'throughput' or 'netstack-kernel' (need root)")
+    bench.add_argument("name", nargs="?", help="part of a benchmark's name, or 'vpn', 'throughput' or 'netstack-kernel' (need root)")
     bench.epilog = "Further arguments go to Google Benchmark, such as --benchmark_min_time=2."
     bench.set_defaults(function=fuzzing.bench_command)
 

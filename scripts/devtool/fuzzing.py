@@ -60,6 +60,9 @@ def bench_command(arguments):
     if arguments.name == "throughput":
         throughput(arguments.rest)
         return
+    if arguments.name == "vpn":
+        vpn(arguments.rest)
+        return
     if arguments.name == "netstack-kernel":
         netstack_kernel(arguments.rest)
         return
@@ -80,6 +83,15 @@ def throughput(rest):
         raise Failure(f"throughput: {obstacle}")
     build("release", ["selvaged", "selvage"])
     run([interop_environment(), "-B", ROOT / "bench" / "throughput.py", *rest])
+
+
+def vpn(rest):
+    """The comparison with other VPNs; see bench/vpn.py."""
+    obstacle = interop_obstacle()
+    if obstacle:
+        raise Failure(f"vpn: {obstacle}")
+    build("release", ["selvaged", "selvage"])
+    run([interop_environment(), "-B", ROOT / "bench" / "vpn.py", *rest])
 
 
 def netstack_kernel(rest):
