@@ -47,6 +47,29 @@ constexpr CounterInfo kLiveFlows{
     "flows", "live", kGauge, "flows", "connections of services and of our stack that are tracked",
     ""
 };
+using Tun = host::Tun::Stats;
+constexpr Row<Tun> kTun[] = {
+    {{"tun", "rx_packets", kCounter, "packets", "packets of the host into its TUN device", ""},
+     &Tun::rx_packets},
+    {{"tun", "rx_bytes", kCounter, "bytes", "bytes of these", ""}, &Tun::rx_bytes},
+    {{"tun", "rx_trains", kCounter, "trains", "super-packets that these were cut from", ""},
+     &Tun::rx_trains},
+    {{"tun", "rx_dropped", kCounter, "packets",
+      "not taken: contradictory, or larger than any packet of ours may be", ""},
+     &Tun::rx_dropped},
+    {{"tun", "tx_packets", kCounter, "packets", "packets written to the TUN device", ""},
+     &Tun::tx_packets},
+    {{"tun", "tx_bytes", kCounter, "bytes", "bytes of these", ""}, &Tun::tx_bytes},
+    {{"tun", "tx_trains", kCounter, "trains", "super-packets that these were joined to", ""},
+     &Tun::tx_trains},
+    {{"tun", "tx_refused_trains", kCounter, "trains",
+      "super-packets that the kernel refused; their packets went one by one", ""},
+     &Tun::tx_refused_trains},
+    {{"tun", "tx_dropped", kCounter, "packets", "packets that the kernel refused", ""},
+     &Tun::tx_dropped},
+};
+static_assert(describes_all(kTun));
+
 using Acl = dataplane::AclCounters;
 constexpr Row<Acl> kAcl[] = {
     {{"acl", "allowed", kCounter, "packets", "packets that the ACL let pass", "chain"},
@@ -335,6 +358,7 @@ std::string CounterSample::name() const {
 std::vector<CounterSample> collect_counters(Node& node) {
     Samples out;
     out.add_all(kTraffic, node.forwarder().traffic());
+    if (const host::Tun* tun = node.tun_device()) out.add_all(kTun, tun->stats());
     out.add(kLiveFlows, node.forwarder().flows().size());
     add_drops(kDropped, node.forwarder().drops(), out);
     add_acl(node.forwarder().acl(), out);

@@ -263,6 +263,10 @@ std::vector<Offer> Node::offers_to(PeerId member) const {
     return out;
 }
 
+const host::Tun* Node::tun_device() const {
+    return tun_port_ ? &tun_port_->device() : nullptr;
+}
+
 std::string Node::device_name() const {
     return tun_port_ ? tun_port_->device().name() : "";
 }

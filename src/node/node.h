@@ -60,7 +60,8 @@ public:
     const std::string& host_name() const { return host_name_; }
     const config::NodeOptions& options() const { return options_; }
     TimePoint started_at() const { return started_at_; }
-    std::string device_name() const;  // of the TUN device; empty without one
+    std::string device_name() const;      // of the TUN device; empty without one
+    const host::Tun* tun_device() const;  // none without one
     const NodeAddresses& addresses() const { return addresses_.current(); }
     const HostRoutes& host_routes() const { return host_routes_; }
 

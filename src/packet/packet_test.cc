@@ -90,6 +90,22 @@ TEST(ParseIp, SkipsIpv6ExtensionHeaders) {
     EXPECT_EQ(meta.destination_port, 54);
 }
 
+TEST(ChecksumAdd, IsTheSumOfWordsWhateverLengthAndPlace) {
+    Bytes bytes(1600);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<std::uint8_t>(i * i + 255 * (i % 3));
+    for (std::size_t from = 0; from < 9; ++from) {
+        for (std::size_t size = 0; from + size <= bytes.size(); size += size < 200 ? 1 : 13) {
+            std::uint32_t sum = 0x1234;
+            for (std::size_t i = 0; i < size; ++i)
+                sum += std::uint32_t{bytes[from + i]} << (i % 2 == 0 ? 8 : 0);
+            while (sum > 0xffff)
+                sum = (sum & 0xffff) + (sum >> 16);
+            ASSERT_EQ(checksum_add(ByteView(bytes).subspan(from, size), 0x1234), sum) << size;
+        }
+    }
+}
+
 TEST(Checksum, MatchesTheEcho) {
     const Bytes bytes = from_hex(kEcho).value();
     EXPECT_EQ(checksum_add(ByteView(bytes).first(20)), 0xffff);
