@@ -18,7 +18,7 @@ constexpr std::size_t kSegments = 46;
 const Bytes kTimestamps = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
 
 void count_packets(benchmark::State& state, std::size_t packets) {
-    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * packets));
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(packets));
 }
 
 void checksum(benchmark::State& state) {
