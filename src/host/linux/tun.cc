@@ -17,20 +17,18 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
 
 #include "host/linux/host.h"
 #include "host/linux/netlink.h"
+#include "host/linux/packet_descriptor.h"
 #include "packet/cutter.h"
 #include "packet/joiner.h"
 #include "packet/peer_header.h"
-#include "rt/timers.h"
 
 namespace selvage::host {
 
-namespace asio = boost::asio;
 using packet::PacketBatch;
 using packet::PacketBuf;
 using packet::PacketPool;
@@ -125,32 +123,33 @@ public:
     TunCore(rt::Runtime& runtime, PacketPool& pool, Fd fd, TunOffloads offloads)
         : runtime_(runtime),
           pool_(pool),
-          descriptor_(runtime.executor()),
-          pool_timer_(runtime.timers()),
+          descriptor_(runtime),
           has_headers_(offloads.headers),
           joiner_(offloads.joins) {
-        descriptor_.assign(fd.release());
+        descriptor_.adopt(std::move(fd));
     }
 
     void start(TunSink& sink) {
         sink_ = &sink;
-        if (!closed_) wait_readable();
+        if (!closed_) descriptor_.wait_readable(next_turn());
     }
     void send(PacketBatch&& batch);
     void close() {
         if (std::exchange(closed_, true)) return;
         sink_ = nullptr;
-        pool_timer_.cancel();
-        boost::system::error_code ignored;
-        descriptor_.close(ignored);  // NOLINT(bugprone-unused-return-value)
+        descriptor_.close();
     }
     const Tun::Stats& stats() const { return stats_; }
 
 private:
     enum class Fill : std::uint8_t { full, starved, drained, failed };
 
-    void wait_readable();
     void read_turn();
+    struct ReadTurn {
+        std::shared_ptr<TunCore> self;
+        void operator()() const { self->read_turn(); }
+    };
+    ReadTurn next_turn() { return {shared_from_this()}; }
     Fill fill(PacketBatch& batch);
     int read_next();
     void fail(int reason);
@@ -160,8 +159,7 @@ private:
 
     rt::Runtime& runtime_;
     PacketPool& pool_;
-    asio::posix::stream_descriptor descriptor_;
-    rt::Timer pool_timer_;
+    PacketDescriptor descriptor_;
     TunSink* sink_ = nullptr;
     Tun::Stats stats_;
     bool closed_ = false;
@@ -175,32 +173,22 @@ private:
     packet::Joiner joiner_;
 };
 
-void TunCore::wait_readable() {
-    descriptor_.async_wait(
-        asio::posix::descriptor_base::wait_read,
-        [self = shared_from_this()](boost::system::error_code error) {
-            if (!error) self->read_turn();
-        }
-    );
-}
-
 void TunCore::read_turn() {
     if (closed_) return;
     PacketBatch batch(runtime_.now());
     const Fill fill_ended = fill(batch);
+    const std::size_t packets = batch.size();
     if (!batch.empty()) sink_->from_tun(std::move(batch));
     if (closed_) return;
     switch (fill_ended) {
         case Fill::full:
-            runtime_.post([self = shared_from_this()] { self->read_turn(); });
+            runtime_.post(next_turn());
             break;
         case Fill::starved:
-            pool_timer_.set(runtime_.now() + kPoolRetry, [self = shared_from_this()] {
-                self->read_turn();
-            });
+            descriptor_.wait_for(kPoolRetry, next_turn());
             break;
         case Fill::drained:
-            wait_readable();
+            descriptor_.wait_for_more(packets, next_turn());
             break;
         case Fill::failed:
             fail(reason_);
@@ -232,7 +220,7 @@ TunCore::Fill TunCore::fill(PacketBatch& batch) {
 // Gives the cutter something to do, unless what came is nothing that it can cut; answers with
 // errno.
 int TunCore::read_next() {
-    const ssize_t got = ::read(descriptor_.native_handle(), read_.get(), kReadBytes);
+    const ssize_t got = ::read(descriptor_.get(), read_.get(), kReadBytes);
     if (got <= 0) return got == 0 ? EBADFD : errno;
     MutableByteView bytes(read_.get(), static_cast<std::size_t>(got));
     packet::Offload offload;
@@ -280,7 +268,7 @@ void TunCore::send_single(PacketBuf& packet) {
         }
         std::memset(packet.push_front(sizeof(VirtioHeader)), 0, sizeof(VirtioHeader));
     }
-    if (::write(descriptor_.native_handle(), packet.data(), packet.size()) < 0) {
+    if (::write(descriptor_.get(), packet.data(), packet.size()) < 0) {
         ++stats_.tx_dropped;
     } else {
         ++stats_.tx_packets;
@@ -323,7 +311,7 @@ int TunCore::write_train(PacketBatch& batch, const packet::Joiner::Train& train)
         pieces[i + 2] = {packet.data() + header_bytes, packet.size() - header_bytes};
     }
     const int count = train.count + 2;
-    return ::writev(descriptor_.native_handle(), pieces.data(), count) < 0 ? errno : 0;
+    return ::writev(descriptor_.get(), pieces.data(), count) < 0 ? errno : 0;
 }
 
 class LinuxTun final : public Tun {

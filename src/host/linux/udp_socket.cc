@@ -6,17 +6,14 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
 #include <deque>
 
-#include "host/linux/os.h"
-#include "rt/timers.h"
+#include "host/linux/packet_descriptor.h"
 
 namespace selvage::host {
 
-namespace asio = boost::asio;
 using packet::PacketBatch;
 using packet::PacketBuf;
 using packet::PacketPool;
@@ -79,8 +76,7 @@ public:
           pool_(pool),
           scratch_(std::move(scratch)),
           log_(std::move(log)),
-          descriptor_(runtime.executor()),
-          pool_timer_(runtime.timers()) {}
+          descriptor_(runtime) {}
 
     void adopt(Fd fd, const Offloads& offloads) {
         int size = 0;
@@ -90,30 +86,32 @@ public:
         const int on = offloads.udp_join ? 1 : 0;
         ::setsockopt(fd.get(), SOL_UDP, UDP_GRO, &on, sizeof on);  // older kernels go without
         local_ = local_endpoint(fd.get());
-        descriptor_.assign(fd.release());
+        descriptor_.adopt(std::move(fd));
     }
 
     void start(UdpSink& sink) {
         sink_ = &sink;
-        wait_readable();
+        descriptor_.wait_readable(next_turn());
     }
     std::size_t send(std::span<Datagram> datagrams);
     void close() {
         if (std::exchange(closed_, true)) return;
         sink_ = nullptr;
-        pool_timer_.cancel();
         backlog_.clear();
-        boost::system::error_code ignored;
-        descriptor_.close(ignored);  // NOLINT(bugprone-unused-return-value)
+        descriptor_.close();
     }
     const Endpoint& local() const { return local_; }
     const UdpStats& stats() const { return stats_; }
 
 private:
-    void wait_readable();
     void read_turn();
+    struct ReadTurn {
+        std::shared_ptr<UdpCore> self;
+        void operator()() const { self->read_turn(); }
+    };
+    ReadTurn next_turn() { return {shared_from_this()}; }
     int receive(std::size_t messages);
-    void deliver(int messages);
+    std::size_t deliver(int messages);
     void hand_over();
     void wait_writable();
     void flush_backlog();
@@ -125,8 +123,7 @@ private:
     PacketPool& pool_;
     std::shared_ptr<Scratch> scratch_;
     Log log_;
-    asio::posix::stream_descriptor descriptor_;
-    rt::Timer pool_timer_;
+    PacketDescriptor descriptor_;
     Endpoint local_;
     UdpSink* sink_ = nullptr;
     UdpStats stats_;
@@ -138,33 +135,22 @@ private:
     std::deque<Datagram> backlog_;        // at most kBacklog
 };
 
-void UdpCore::wait_readable() {
-    descriptor_.async_wait(
-        asio::posix::descriptor_base::wait_read,
-        [self = shared_from_this()](boost::system::error_code error) {
-            if (!error) self->read_turn();
-        }
-    );
-}
-
 void UdpCore::read_turn() {
     if (closed_) return;
     const std::size_t room = std::min(kMessages, pool_.available());
     if (room == 0) {
         ++stats_.rx_pauses;
-        pool_timer_.set(runtime_.now() + kPoolRetry, [self = shared_from_this()] {
-            self->read_turn();
-        });
+        descriptor_.wait_for(kPoolRetry, next_turn());
         return;
     }
     const std::size_t wanted = std::clamp<std::size_t>(kMessages / pieces_per_message_, 1, room);
     const int got = receive(wanted);
-    if (got > 0) deliver(got);
+    const std::size_t datagrams = got > 0 ? deliver(got) : 0;
     if (closed_) return;
     if (std::cmp_equal(got, wanted)) {
-        runtime_.post([self = shared_from_this()] { self->read_turn(); });
+        runtime_.post(next_turn());
     } else {
-        wait_readable();
+        descriptor_.wait_for_more(datagrams, next_turn());
     }
 }
 
@@ -182,12 +168,13 @@ int UdpCore::receive(std::size_t messages) {
     }
     // An error here is one that an earlier datagram caused; it is gone with this call.
     return ::recvmmsg(
-        descriptor_.native_handle(), scratch_->rx.headers.data(), static_cast<unsigned>(messages),
+        descriptor_.get(), scratch_->rx.headers.data(), static_cast<unsigned>(messages),
         MSG_DONTWAIT, nullptr
     );
 }
 
-void UdpCore::deliver(int messages) {
+// Returns how many datagrams there were.
+std::size_t UdpCore::deliver(int messages) {
     std::size_t pieces = 0;
     for (int i = 0; i < messages && !closed_; ++i) {
         const auto at = static_cast<std::size_t>(i);
@@ -215,6 +202,7 @@ void UdpCore::deliver(int messages) {
     }
     hand_over();
     pieces_per_message_ = std::max<std::size_t>(1, pieces / static_cast<std::size_t>(messages));
+    return pieces;
 }
 
 void UdpCore::hand_over() {
@@ -229,13 +217,10 @@ void UdpCore::hand_over() {
 
 void UdpCore::wait_writable() {
     if (std::exchange(waits_writable_, true)) return;
-    descriptor_.async_wait(
-        asio::posix::descriptor_base::wait_write,
-        [self = shared_from_this()](boost::system::error_code error) {
-            self->waits_writable_ = false;
-            if (!error && !self->closed_) self->flush_backlog();
-        }
-    );
+    descriptor_.wait_writable([self = shared_from_this()] {
+        self->waits_writable_ = false;
+        if (!self->closed_) self->flush_backlog();
+    });
 }
 
 void UdpCore::flush_backlog() {
@@ -336,8 +321,8 @@ std::size_t UdpCore::transmit(std::span<Datagram> datagrams, std::size_t& taken)
     for (;;) {
         const std::size_t messages = prepare(datagrams, segment);
         const int went = ::sendmmsg(
-            descriptor_.native_handle(), scratch_->tx.headers.data(),
-            static_cast<unsigned>(messages), MSG_DONTWAIT | MSG_NOSIGNAL
+            descriptor_.get(), scratch_->tx.headers.data(), static_cast<unsigned>(messages),
+            MSG_DONTWAIT | MSG_NOSIGNAL
         );
         if (went > 0) {
             for (int i = 0; i < went; ++i)
