@@ -53,6 +53,12 @@ int Daemon::run(std::vector<config::NodeOptions> instances) {
     if (const auto limit = manager_->watchdog()) {
         signals_.spawn("watchdog", pat_watchdog(*limit / 2));
     }
+    // Without a device packets are for programs inside this one, which wait for it in any case.
+    const bool carries_packets =
+        std::ranges::any_of(instances, [](const auto& options) { return options.wants_tun(); });
+    if (command_line_.realtime && carries_packets && !host::prefer_this_thread()) {
+        log_.debug("ordinary scheduling: no privilege, or a single processor");
+    }
     starting_ = instances.size();
     scope_.spawn("instances", run_all(std::move(instances)));
     loop_.run();
@@ -86,6 +92,7 @@ std::string Daemon::metrics_text() {
 
 void Daemon::on_started() {
     if (--starting_ != 0 || nodes_.empty()) return;
+    host::forget_startup_pages();
     manager_->status(fmt::format("{} instance{} up", nodes_.size(), nodes_.size() == 1 ? "" : "s"));
     manager_->ready();
 }

@@ -308,6 +308,7 @@ struct ProcessOptions {
     bool metrics_for_all = false;
     std::string log_level;
     std::string socket;
+    bool no_realtime = false;
     bool check = false;
     bool no_substitution = false;
     std::string completion;
@@ -345,6 +346,10 @@ public:
         app_.add_flag(
             "--metrics-for-all", process_.metrics_for_all,
             "let --metrics-listen be an address that is not of loopback"
+        );
+        app_.add_flag(
+            "--no-realtime", process_.no_realtime,
+            "let packets wait for the processor like ordinary programs"
         );
         app_.add_option("--socket", process_.socket, "path of the management socket");
         app_.add_option(
@@ -423,17 +428,9 @@ private:
 // The nearest flag to one that nobody knows.
 std::string unknown_flag(const std::string& given) {
     std::vector<std::string> names = {
-        "config-file",
-        "check-config",
-        "disable-env-parsing",
-        "console-log-level",
-        "log-level",
-        "rpc-portal",
-        "metrics-listen",
-        "metrics-for-all",
-        "socket",
-        "gen-autocomplete",
-        "help",
+        "config-file", "check-config", "disable-env-parsing", "console-log-level",
+        "log-level",   "rpc-portal",   "metrics-listen",      "metrics-for-all",
+        "no-realtime", "socket",       "gen-autocomplete",    "help",
         "version"
     };
     for (const Flag& flag : kFlags)
@@ -484,6 +481,7 @@ void read_process_options(
     if (environment("ET_DISABLE_ENV_PARSING").value_or("false") == "true") {
         out.environment_in_files = false;
     }
+    out.realtime = !given.no_realtime && environment("ET_NO_REALTIME").value_or("false") != "true";
     out.socket = value_or_variable(given.socket, "socket", environment);
     const auto portal = value_or_variable(given.rpc_portal, "rpc-portal", environment);
     if (!portal.empty()) {

@@ -24,6 +24,7 @@ struct CommandLine {
     std::optional<Endpoint> rpc_portal;
     std::optional<Endpoint> metrics;  // where a scraper of Prometheus may ask; none: nowhere
     std::string socket;               // path of the management socket; empty: the default
+    bool realtime = true;             // packets may go before ordinary programs
     // The network options as a document of their own: `set` replaces what a file says, `added`
     // appends to its lists.
     OptionTable set;

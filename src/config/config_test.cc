@@ -532,6 +532,21 @@ TEST(CommandLine, MetricsForOthersMustBeMeant) {
     EXPECT_FALSE(parse({"--metrics-listen", "here"}));
 }
 
+TEST(CommandLine, PacketsGoFirstUnlessToldOtherwise) {
+    const auto realtime = [](const std::vector<std::string>& words, const char* variable) {
+        return parse_command_line(
+                   words,
+                   [&](const std::string& name) {
+                       return name == "ET_NO_REALTIME" ? std::optional<std::string>(variable)
+                                                       : std::nullopt;
+                   }
+        )->realtime;
+    };
+    EXPECT_TRUE(realtime({}, "false"));
+    EXPECT_FALSE(realtime({"--no-realtime"}, "false"));
+    EXPECT_FALSE(realtime({}, "true"));
+}
+
 TEST(CommandLine, ProcessOptionsAreRead) {
     const auto all = parsed(
         {"--check-config", "--console-log-level", "debug", "-r", "15888", "--socket", "/run/x.sock"}

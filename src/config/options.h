@@ -68,6 +68,7 @@ struct NodeOptions {
     // What was written, flags merged in and without secrets: reload_plan.h compares it.
     OptionTable document;
 
+    bool wants_tun() const { return !no_tun && (addresses.any() || dhcp); }
     // What the TUN device and our stack use.
     unsigned effective_mtu() const { return enable_encryption ? mtu - 20 : mtu; }
 };

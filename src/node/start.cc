@@ -66,7 +66,7 @@ rt::Task<> Node::stop() {
 
 Result<> Node::open_device() {
     dataplane::NicPort* nic = &null_port_;
-    if (!options_.no_tun && (options_.addresses.any() || options_.dhcp)) {
+    if (options_.wants_tun()) {
         if (environment_.tuns == nullptr) {
             return Error(Errc::unsupported, "no TUN devices on this system; use --no-tun");
         }

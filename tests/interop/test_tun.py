@@ -1,4 +1,7 @@
 """With a TUN device the host keeps its half of the virtual address: all but claimed ports and their flows."""
+import os
+from pathlib import Path
+
 import pytest
 
 from easytier import EasyTierNode
@@ -62,6 +65,19 @@ def test_iperf_runs_between_the_kernels(pair):
                                     (easytier.host, node.host, easytier.ip)):
         assert iperf(server, client, address) > 5e6
         assert iperf(server, client, address, udp=True, rate="10M") > 5e6
+
+
+def test_packets_go_before_other_programs(pair):
+    _, node = pair
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("with a single processor scheduling is ordinary")
+    if node.host.run("chrt", "--rr", "1", "true", check=False).returncode != 0:
+        pytest.skip("this system lets nobody go before others")
+    pid = node.process.popen.pid
+    threads = [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+    policies = {thread: os.sched_getscheduler(thread) for thread in threads}
+    assert policies.pop(pid) == os.SCHED_RR | os.SCHED_RESET_ON_FORK
+    assert set(policies.values()) == {os.SCHED_OTHER}, "what the others do can wait"
 
 
 PAGE = "a page beyond the mesh\n"

@@ -2,13 +2,17 @@
 #include "host/machine.h"
 
 #include <ifaddrs.h>
+#include <link.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
 #include <memory>
+#include <span>
 
 namespace selvage::host {
 
@@ -45,6 +49,29 @@ void raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     // Refused, the old limit holds.
     static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+void forget_startup_pages() {
+    const auto forget = [](dl_phdr_info* object, std::size_t, void*) {
+        const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+        for (const ElfW(Phdr) & part : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
+            // What can be written, or could before it was relocated, is not as in its file.
+            if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
+            const std::uintptr_t begin = (object->dlpi_addr + part.p_vaddr) & ~(page - 1);
+            const std::uintptr_t end = object->dlpi_addr + part.p_vaddr + part.p_filesz;
+            ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+    };
+    ::dl_iterate_phdr(forget, nullptr);
+}
+
+bool prefer_this_thread() {
+    cpu_set_t processors;
+    if (sched_getaffinity(0, sizeof processors, &processors) != 0) return false;
+    if (CPU_COUNT(&processors) < 2) return false;
+    const sched_param lowest{.sched_priority = sched_get_priority_min(SCHED_RR)};
+    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0;
 }
 
 }  // namespace selvage::host

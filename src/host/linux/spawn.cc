@@ -95,6 +95,9 @@ constexpr rlim_t kUsualFiles = 1024;
         files.rlim_cur = kUsualFiles;
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
+    // Nor is our leave to go before other programs anybody else's.
+    const rlimit none_realtime{0, 0};
+    ::setrlimit(RLIMIT_RTPRIO, &none_realtime);
     sigset_t none;
     ::sigemptyset(&none);
     ::pthread_sigmask(SIG_SETMASK, &none, nullptr);

@@ -1,5 +1,6 @@
 // Real shells on real pseudo terminals.
 #include <pwd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,6 +99,13 @@ TEST_F(TerminalTest, TheProgramLeadsItsOwnSessionWithNothingInherited) {
     EXPECT_EQ(ask("grep -c 'Sig...:.0000000000000000' /proc/self/status"), "3\n");
     EXPECT_EQ(ask("umask"), "0022\n");
     EXPECT_EQ(ask("test $(ulimit -n) -le 1024 && echo yes"), "yes\n");
+}
+
+TEST_F(TerminalTest, ItsProgramsMayNotGoBeforeOthers) {
+    const rlimit granted{1, 1};
+    if (::setrlimit(RLIMIT_RTPRIO, &granted) != 0) GTEST_SKIP() << "to raise a limit needs root";
+    ASSERT_NO_FATAL_FAILURE(open({}));
+    EXPECT_EQ(ask("grep -c 'Max realtime priority  *0  *0' /proc/self/limits"), "1\n");
 }
 
 TEST_F(TerminalTest, TheEnvironmentIsCleanAndTheHomeEntered) {
