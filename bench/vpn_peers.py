@@ -43,7 +43,7 @@ class Pair:
     def start(self):
         """Both ends; remembers how long the near one took from its start to its first answered ping."""
         self.start_far()
-        ping = f"until ping -n -c 1 -W 0.1 {self.target} >/dev/null 2>&1; do :; done; date +%s%N"
+        ping = f"until ping -n -c 1 -W 0.02 {self.target} >/dev/null 2>&1; do :; done; date +%s%N"
         waiter = self.near.spawn("first-ping", "sh", "-c", ping)
         before = time.time_ns()
         self.start_near()

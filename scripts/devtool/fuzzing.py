@@ -91,6 +91,7 @@ def vpn(rest):
     if obstacle:
         raise Failure(f"vpn: {obstacle}")
     build("release", ["selvaged", "selvage"])
+    build("bench", ["packet_flood"])
     run([interop_environment(), "-B", ROOT / "bench" / "vpn.py", *rest])
 
 
