@@ -23,7 +23,11 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kWriteBytes = 64 * 1024;
-static_assert(kWriteBytes > kFrameHeader + packet::kBlockBytes);
+// On a slow stream less is taken at a time: what is in a write has no turn any more.
+constexpr std::size_t kWriteBytesMin = 8 * 1024;
+static_assert(kWriteBytesMin > kFrameHeader + kUnixFrameMax);
+constexpr Duration kWriteSlow = 5ms;
+constexpr Duration kWriteQuick = 1ms;
 static_assert(kReadBytes > kFrameHeader + kUnixFrameMax);
 // How soon to look again when the pool is empty; nobody tells when a block comes back.
 constexpr Duration kPoolRetry = 2ms;
@@ -37,7 +41,10 @@ public:
           stream_(std::move(stream)),
           info_(std::move(info)),
           packet_limit_(packet_limit),
-          queue_(context.pool, context.options),
+          queue_(
+              context.pool, context.options,
+              {.k0 = context.runtime.rng().next(), .k1 = context.runtime.rng().next()}
+          ),
           wake_(context.runtime),
           stall_timer_(context.runtime.timers()) {}
 
@@ -87,6 +94,7 @@ private:
     static rt::Task<> write_frames(Share core);
     Turn deliver(ByteView& bytes);
     std::size_t gather(MutableByteView room);
+    void note_write_time(Duration took);
     void watch_for_stall();
     void report();
 
@@ -99,6 +107,7 @@ private:
     rt::Event wake_;  // there is something to write, or the end has come
     rt::Timer stall_timer_;
     TimePoint write_progress_{};
+    std::size_t write_bytes_ = kWriteBytes;  // at a time
     bool writing_ = false;
     TunnelSink* sink_ = nullptr;
     bool ended_ = false;
@@ -113,7 +122,7 @@ void FramedCore::send(PacketBatch&& batch) {
             ++stats_.tx_dropped;
             continue;
         }
-        if (!queue_.push(std::move(packet), stats_)) {
+        if (!queue_.push(std::move(packet), batch.now(), stats_)) {
             end(Error(Errc::limit, "more control packets than the other side takes"));
             return;
         }
@@ -201,15 +210,21 @@ rt::Task<> FramedCore::read_frames(Share core) {
 }
 
 std::size_t FramedCore::gather(MutableByteView room) {
+    const TimePoint now = context_.runtime.now();
     std::size_t used = 0;
-    while (!queue_.empty()) {
-        const std::size_t size = put_frame(room.subspan(used), queue_.front().bytes());
-        if (size == 0) break;
-        used += size;
+    // Whose turn it is shows when it is taken, and then there must be room.
+    while (!queue_.empty() && room.size() - used >= kFrameHeader + packet_limit_) {
+        const PacketBuf packet = queue_.pop(now, stats_);
+        used += put_frame(room.subspan(used), packet.bytes());
         ++stats_.tx_packets;
-        stats_.tx_bytes += queue_.pop().size();
+        stats_.tx_bytes += packet.size();
     }
     return used;
+}
+
+void FramedCore::note_write_time(Duration took) {
+    if (took > kWriteSlow) write_bytes_ = std::max(write_bytes_ / 2, kWriteBytesMin);
+    if (took < kWriteQuick) write_bytes_ = std::min(write_bytes_ * 2, kWriteBytes);
 }
 
 // One timer for many writes: it looks back when it fires instead of being set for each.
@@ -229,14 +244,15 @@ void FramedCore::watch_for_stall() {
 rt::Task<> FramedCore::write_frames(Share core) {
     const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kWriteBytes);
     while (!core->ended_) {
-        ByteView rest(buffer.get(), core->gather({buffer.get(), kWriteBytes}));
+        ByteView rest(buffer.get(), core->gather({buffer.get(), core->write_bytes_}));
         if (rest.empty()) {
             core->writing_ = false;
             co_await core->wake_.wait();
             continue;
         }
         core->writing_ = true;
-        core->write_progress_ = core->context_.runtime.now();
+        const TimePoint began = core->context_.runtime.now();
+        core->write_progress_ = began;
         core->watch_for_stall();
         while (!rest.empty() && !core->ended_) {
             const auto wrote = co_await core->stream_->write_some(rest);
@@ -247,6 +263,7 @@ rt::Task<> FramedCore::write_frames(Share core) {
             core->write_progress_ = core->context_.runtime.now();
             rest = rest.subspan(*wrote);
         }
+        core->note_write_time(core->write_progress_ - began);
     }
 }
 

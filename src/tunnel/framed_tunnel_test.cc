@@ -51,38 +51,40 @@ TEST(Framing, LengthsThatCannotBeAreBadAtOnce) {
     EXPECT_EQ(take_frame(rest, kTcpFrameMax, frame), FrameStatus::partial);
 }
 
+constexpr TimePoint kNow{1s};
+
 TEST(SendQueue, ControlGoesFirstAndKeepsItsOrder) {
     PacketPool pool;
-    SendQueue queue(pool, {});
+    SendQueue queue(pool, {}, {});
     TunnelStats stats;
     for (const auto& [type, fill] :
          {std::pair{PacketType::data, 1},
           {PacketType::ping, 2},
           {PacketType::data, 3},
           {PacketType::rpc_request, 4}}) {
-        ASSERT_TRUE(
-            queue.push(pool.copy(make_packet(20, type, static_cast<std::uint8_t>(fill))), stats)
-        );
+        ASSERT_TRUE(queue.push(
+            pool.copy(make_packet(20, type, static_cast<std::uint8_t>(fill))), kNow, stats
+        ));
     }
     std::string order;
     while (!queue.empty())
-        order += std::to_string(queue.pop().bytes().back());
+        order += std::to_string(queue.pop(kNow, stats).bytes().back());
     EXPECT_EQ(order, "2413");
 }
 
 TEST(SendQueue, FullOfDataDropsTheOldestAndFullOfControlRefuses) {
     PacketPool pool;
-    SendQueue queue(pool, {.control_queue_packets = 2, .data_queue_bytes = 3000});
+    SendQueue queue(pool, {.control_queue_packets = 2, .data_queue_bytes = 3000}, {});
     TunnelStats stats;
     for (std::uint8_t i = 1; i <= 5; ++i) {
-        ASSERT_TRUE(queue.push(pool.copy(make_packet(1000, PacketType::data, i)), stats));
+        ASSERT_TRUE(queue.push(pool.copy(make_packet(1000, PacketType::data, i)), kNow, stats));
     }
     EXPECT_EQ(stats.tx_dropped, 2U);
     EXPECT_EQ(queue.data_bytes(), 3000U);
-    EXPECT_EQ(queue.front().bytes().back(), 3);
-    EXPECT_TRUE(queue.push(pool.copy(make_packet(16, PacketType::ping)), stats));
-    EXPECT_TRUE(queue.push(pool.copy(make_packet(16, PacketType::ping)), stats));
-    EXPECT_FALSE(queue.push(pool.copy(make_packet(16, PacketType::ping)), stats));
+    EXPECT_EQ(queue.pop(kNow, stats).bytes().back(), 3);
+    EXPECT_TRUE(queue.push(pool.copy(make_packet(16, PacketType::ping)), kNow, stats));
+    EXPECT_TRUE(queue.push(pool.copy(make_packet(16, PacketType::ping)), kNow, stats));
+    EXPECT_FALSE(queue.push(pool.copy(make_packet(16, PacketType::ping)), kNow, stats));
     queue.clear();
     EXPECT_EQ(pool.in_use(), 0U);
 }
@@ -92,12 +94,12 @@ TEST(SendQueue, ManyStuckQueuesLeaveBlocksForTheOthers) {
     TunnelStats stats;
     std::vector<std::unique_ptr<SendQueue>> queues;
     for (int i = 0; i < 8; ++i)
-        queues.push_back(std::make_unique<SendQueue>(pool, TunnelOptions{}));
+        queues.push_back(std::make_unique<SendQueue>(pool, TunnelOptions{}, SipKey{}));
     for (int round = 0; round < 2000; ++round) {
         for (const auto& queue : queues) {
             PacketBuf packet = pool.copy(make_packet(16));
             ASSERT_TRUE(packet) << "the pool is empty in round " << round;
-            ASSERT_TRUE(queue->push(std::move(packet), stats));
+            ASSERT_TRUE(queue->push(std::move(packet), kNow, stats));
         }
     }
     EXPECT_GE(pool.available(), 100U);

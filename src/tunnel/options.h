@@ -10,7 +10,7 @@ namespace selvage::tunnel {
 struct TunnelOptions {
     // Packets; full closes the connection, because control may not be lost.
     std::size_t control_queue_packets = 256;
-    // Bytes: about one round trip of 50 ms at 80 Mbit/s. Full drops the oldest.
+    // Bytes: about one round trip of 50 ms at 80 Mbit/s. Full drops the oldest of the longest flow.
     std::size_t data_queue_bytes = 512 * 1024;
     // A stream transport whose write makes no progress for this long is dead.
     Duration write_stall_limit = std::chrono::seconds(7);

@@ -11,31 +11,24 @@ constexpr std::size_t kDataFloor = 16;
 
 }  // namespace
 
-bool SendQueue::push(packet::PacketBuf&& packet, TunnelStats& stats) {
+bool SendQueue::push(packet::PacketBuf&& packet, TimePoint now, TunnelStats& stats) {
     if (packet::is_control(packet.header<packet::PeerHeader>()->packet_type())) {
         if (control_.size() >= control_limit_) return false;
         control_.push_back(std::move(packet));
         return true;
     }
-    data_bytes_ += packet.size();
-    data_.push_back(std::move(packet));
+    data_.push(std::move(packet), now);
     const std::size_t packets_limit = std::max(kDataFloor, pool_->available() / 2);
-    while (data_.size() > 1 && (data_bytes_ > data_bytes_limit_ || data_.size() > packets_limit)) {
-        (void)pop_data();
+    while (data_.size() > 1 && (data_.bytes() > data_bytes_limit_ || data_.size() > packets_limit)
+    ) {
+        data_.drop_from_longest();
         ++stats.tx_dropped;
     }
     return true;
 }
 
-packet::PacketBuf SendQueue::pop_data() {
-    packet::PacketBuf out = std::move(data_.front());
-    data_.pop_front();
-    data_bytes_ -= out.size();
-    return out;
-}
-
-packet::PacketBuf SendQueue::pop() {
-    if (control_.empty()) return pop_data();
+packet::PacketBuf SendQueue::pop(TimePoint now, TunnelStats& stats) {
+    if (control_.empty()) return data_.pop(now, stats.tx_dropped);
     packet::PacketBuf out = std::move(control_.front());
     control_.pop_front();
     return out;
@@ -44,7 +37,6 @@ packet::PacketBuf SendQueue::pop() {
 void SendQueue::clear() {
     control_.clear();
     data_.clear();
-    data_bytes_ = 0;
 }
 
 }  // namespace selvage::tunnel

@@ -2,7 +2,7 @@
 //
 // Two bounded queues stand behind send(): control packets (packet::is_control) may not be lost, so
 // a full control queue closes the tunnel with a reason; data packets may, so a full data queue
-// drops its oldest. Control goes out first.
+// drops the oldest of whoever has the most there. Control goes out first, data in fair turns.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ struct TunnelStats {
     std::uint64_t rx_bytes = 0;  // peer packets, without the transport's own header
     std::uint64_t tx_packets = 0;
     std::uint64_t tx_bytes = 0;
-    std::uint64_t tx_dropped = 0;  // data packets that found their queue full, or no room
+    std::uint64_t tx_dropped = 0;  // data packets that waited too long, or found no room
     std::uint64_t rx_dropped = 0;  // packets that were too large for a block, or came too early
 };
 
