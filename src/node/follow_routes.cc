@@ -1,4 +1,8 @@
-// What a node does about the routes as they change: the host's routes, its own address.
+// What a node does about the routes as they change: the host's routes, its own address, doubts
+// about neighbours.
+#include <algorithm>
+#include <iterator>
+
 #include "node/node.h"
 #include "tunnel/url.h"
 
@@ -38,6 +42,17 @@ void Node::look_at_routes() {
         );
     }
     rivals_ = std::move(rivals);
+}
+
+// A node that was killed comes back with its old address and a new peer id. Its old connection,
+// which over udp nothing ends, keeps the address from it as long as it seems alive.
+void Node::check_contested(const route::RouteTable& before, const route::RouteTable& now) {
+    std::vector<route::AddressContest> fresh;
+    std::ranges::set_difference(now.contests(), before.contests(), std::back_inserter(fresh));
+    for (const route::AddressContest& contest : fresh) {
+        // Who has just come is there, and its one check in a minute is not wasted on that.
+        if (before.find(contest.owner) != nullptr) peers_.check_alive(contest.owner);
+    }
 }
 
 rt::Task<> Node::choose_address() {

@@ -98,6 +98,8 @@ private:
     rt::Task<> choose_address();
     // The kernel's routes, and a warning about others with our addresses.
     void look_at_routes();
+    // Whether neighbours who have an address that another node claims as well now are still there.
+    void check_contested(const route::RouteTable& before, const route::RouteTable& now);
     std::vector<Endpoint> own_listeners();
     // Whether a program of the host waits at this port of our address: with a device only.
     bool host_listens(packet::IpProtocol protocol, std::uint16_t port) const;

@@ -88,8 +88,11 @@ Result<> Node::open_device() {
 }
 
 rt::Task<> Node::follow_routes() {
-    for (;;) {
-        forwarder_.set_routes(routes_.table());
+    for (auto before = routes_.table();;) {
+        const auto table = routes_.table();
+        forwarder_.set_routes(table);
+        check_contested(*before, *table);
+        before = table;
         co_await routes_.changed().wait();
     }
 }

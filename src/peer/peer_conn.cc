@@ -28,6 +28,7 @@ PeerConn::PeerConn(
       my_id_(options.my_id),
       pinger_(runtime.rng()),
       timer_(runtime.timers()),
+      check_timer_(runtime.timers()),
       tunnel_(std::move(tunnel)) {}
 
 void PeerConn::start() {
@@ -176,6 +177,22 @@ void PeerConn::tick() {
     }
     if (decision.ping) send_ping(*decision.ping);
     if (state_ == State::open) arm_tick();
+}
+
+void PeerConn::check_alive() {
+    if (pinger_.begin_check(runtime_.now(), tunnel_->stats().rx_packets)) check_tick();
+}
+
+void PeerConn::check_tick() {
+    if (state_ != State::open) return;
+    const auto decision = pinger_.on_check_tick(tunnel_->stats().rx_packets);
+    if (decision.dead) {
+        close(Error(Errc::timed_out, "the neighbour did not answer when its place was in doubt"));
+        return;
+    }
+    if (decision.ping) send_ping(*decision.ping);
+    if (!pinger_.checking()) return;
+    check_timer_.set(runtime_.now() + Pinger::kCheckTick, [this] { check_tick(); });
 }
 
 void PeerConn::send_ping(std::uint32_t number) {

@@ -48,6 +48,9 @@ public:
     // Precondition: open(). Takes whole peer packets.
     void send(packet::PacketBatch&& batch) { tunnel_->send(std::move(batch)); }
     void close(Error reason);
+    // Somebody doubts that the other side is still there: asks it, and closes if nothing comes
+    // within about a second. Precondition: open().
+    void check_alive();
     // An open connection moves to another table.
     void set_owner(PeerConnOwner& owner) { owner_ = &owner; }
 
@@ -84,6 +87,7 @@ private:
     void enter_open();
     void arm_tick();
     void tick();
+    void check_tick();
     void send_ping(std::uint32_t number);
 
     const ConnId id_;
@@ -101,6 +105,7 @@ private:
     std::uint64_t malformed_ = 0;
     std::optional<Error> close_reason_;
     rt::Timer timer_;
+    rt::Timer check_timer_;
     tunnel::TunnelPtr tunnel_;
 };
 

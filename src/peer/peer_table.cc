@@ -79,6 +79,13 @@ bool PeerTable::send(PeerId neighbour, packet::PacketBatch&& batch) {
     return true;
 }
 
+void PeerTable::check_alive(PeerId neighbour) {
+    const auto found = peers_.find(neighbour);
+    if (found == peers_.end()) return;
+    for (PeerConn* conn : found->second.conns)
+        conn->check_alive();
+}
+
 PeerConn& PeerTable::pick(Peer& peer, TimePoint now) {
     if (peer.preferred != nullptr &&
         (peer.conns.size() == 1 || (now < peer.preferred_until && !peer.preferred->in_doubt()))) {

@@ -80,6 +80,8 @@ public:
     bool is_member(PeerId neighbour) const;
     // False when it is not (or no longer) a neighbour; the batch is gone then.
     bool send(PeerId neighbour, packet::PacketBatch&& batch);
+    // Closes those of its connections on which nothing comes within about a second.
+    void check_alive(PeerId neighbour);
     // Smallest latency of its connections, if measured.
     std::optional<Duration> latency(PeerId neighbour) const;
 

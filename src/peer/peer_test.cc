@@ -395,6 +395,58 @@ TEST_F(PeerTest, ADeadConnectionInUseIsClosedWithinThePingsLimit) {
     stop(b);
 }
 
+TEST_F(PeerTest, ACheckFindsADeadConnectionWithinASecond) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(100s);  // pings are 16 s or more apart by now
+    conns.server->mute = true;
+    conns.client->sent.clear();
+    a.table.check_alive(PeerId(2));
+    runtime.run_for(990ms);
+    EXPECT_EQ(a.table.state(conns.client_conn), PeerTable::ConnState::open);
+    EXPECT_EQ(conns.client->sent.size(), 4U);
+    runtime.run_for(20ms);
+    EXPECT_FALSE(a.table.has(PeerId(2)));
+    EXPECT_EQ(
+        a.table.end_reason(conns.client_conn).message(),
+        "the neighbour did not answer when its place was in doubt"
+    );
+    stop(b);
+}
+
+TEST_F(PeerTest, ACheckOfALiveConnectionEndsWithItsFirstPacket) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    runtime.run_for(100s);
+    conns.client->sent.clear();
+    for (int i = 0; i < 59; ++i) {
+        a.table.check_alive(PeerId(2));
+        a.table.check_alive(PeerId(3));  // nobody
+        runtime.run_for(1s);
+    }
+    EXPECT_TRUE(a.table.has(PeerId(2)));
+    // One check in a minute, of one ping; the others are of the schedule and of the other side.
+    EXPECT_LE(conns.client->sent.size(), 10U);
+    EXPECT_EQ(a.table.latency(PeerId(2)), 20ms);
+    stop(a);
+    stop(b);
+}
+
+TEST_F(PeerTest, ACheckWaitsForALongWay) {
+    TestNode a(runtime, 1, "n1", "s1");
+    TestNode b(runtime, 2, "n1", "s1");
+    const auto conns = connect(runtime, a, b);
+    conns.client->delay = 1400ms;
+    runtime.run_for(100s);
+    a.table.check_alive(PeerId(2));
+    runtime.run_for(10s);
+    EXPECT_TRUE(a.table.has(PeerId(2)));
+    stop(a);
+    stop(b);
+}
+
 TEST_F(PeerTest, HandshakesInProgressAreBounded) {
     TestNode b(runtime, 2, "n1", "s1");
     std::vector<std::unique_ptr<TestTunnel>> strangers;

@@ -30,6 +30,24 @@ Pinger::Decision Pinger::on_tick(
     return {.ping = outstanding_->number};
 }
 
+bool Pinger::begin_check(TimePoint now, std::uint64_t rx_packets) {
+    if (check_began_ && now - *check_began_ < kCheckPause) return false;
+    check_began_ = now;
+    const Duration round_trips = 2 * latency().value_or(Duration{0});
+    check_ = Check{rx_packets, kCheckPings + static_cast<int>(round_trips / kCheckTick)};
+    return true;
+}
+
+Pinger::Decision Pinger::on_check_tick(std::uint64_t rx_packets) {
+    if (!check_ || rx_packets != check_->rx_packets) {
+        check_.reset();
+        return {};
+    }
+    if (check_->pings_left-- == 0) return {.dead = true};
+    ++last_tx_;
+    return {.ping = next_number_++};
+}
+
 void Pinger::on_pong(std::uint32_t number, TimePoint now) {
     if (!outstanding_ || outstanding_->number != number) return;
     latencies_[latency_count_++ % kLatencies] = now - outstanding_->sent;

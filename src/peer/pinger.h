@@ -6,6 +6,10 @@
 // but none came in since the last tick. One ping is outstanding at a time and waits 2 s. Five
 // unanswered pings in a row end the connection.
 //
+// Who has a reason to doubt that the neighbour is there need not wait for that. A check sends a
+// ping every 250 ms for a second, or longer where the way is long, beside the schedule and its
+// statistics; any packet that comes meanwhile is an answer, and none ends the connection.
+//
 // A core without clock or I/O: PeerConn ticks it and sends what it asks for.
 #pragma once
 
@@ -23,6 +27,11 @@ public:
     static constexpr Duration kTick = std::chrono::seconds(1);
     static constexpr Duration kAnswerLimit = std::chrono::seconds(2);
     static constexpr int kLossLimit = 5;
+    static constexpr Duration kCheckTick = std::chrono::milliseconds(250);
+    static constexpr int kCheckPings = 4;  // and more for two round trips
+    // Others can give reason to doubt as often as they like: no more pings than this, and no
+    // second of bad luck that they can wait for.
+    static constexpr Duration kCheckPause = std::chrono::minutes(1);
 
     explicit Pinger(rt::Rng& rng) : rng_(rng) {}
 
@@ -32,6 +41,11 @@ public:
     };
     // Once at the start and then every kTick. The counts are totals of the connection.
     Decision on_tick(TimePoint now, std::uint64_t rx_packets, std::uint64_t tx_packets);
+    // False while one is running, and for kCheckPause after its beginning.
+    bool begin_check(TimePoint now, std::uint64_t rx_packets);
+    // After begin_check(), and then every kCheckTick while checking().
+    Decision on_check_tick(std::uint64_t rx_packets);
+    bool checking() const { return check_.has_value(); }
     // Numbers that nobody waits for are ignored.
     void on_pong(std::uint32_t number, TimePoint now);
 
@@ -55,6 +69,13 @@ private:
         TimePoint sent;
     };
     std::optional<Outstanding> outstanding_;
+    struct Check {
+        std::uint64_t rx_packets;  // when it began
+        // Not a deadline: after a pause of our own process the answers wait in the socket.
+        int pings_left;
+    };
+    std::optional<Check> check_;
+    std::optional<TimePoint> check_began_;  // the last one
     std::uint32_t next_number_ = 0;
     int backoff_ = 0;
     int ticks_since_ping_ = 1 << kBackoffMax;  // so that the first tick pings

@@ -87,12 +87,14 @@ bool RouteTable::is_nearer(PeerId a, PeerId b) const {
     return hops_a != hops_b ? hops_a < hops_b : a < b;
 }
 
-void RouteTable::claim(const IpAddress& address, PeerId peer) {
-    const auto [at, added] = addresses_.try_emplace(address, peer);
-    if (!added && is_nearer(peer, at->second)) at->second = peer;
-}
-
 void RouteTable::add_addresses() {
+    std::vector<std::pair<IpAddress, PeerId>> losers;
+    const auto claim = [&](const IpAddress& address, PeerId peer) {
+        const auto [at, added] = addresses_.try_emplace(address, peer);
+        if (added) return;
+        if (is_nearer(peer, at->second)) std::swap(peer, at->second);
+        losers.emplace_back(address, peer);
+    };
     for (const RouteEntry& entry : entries_) {
         if (!entry.least_hop) continue;
         const PeerRecord& record = *entry.record;
@@ -103,6 +105,13 @@ void RouteTable::add_addresses() {
         broadcast6_.push_back(record.peer);
         if (record.ipv4) broadcast4_.push_back(record.peer);
     }
+    for (const auto& [address, loser] : losers) {
+        const PeerId owner = addresses_.at(address);
+        if (owner != loser) contests_.push_back({owner, loser});
+    }
+    std::ranges::sort(contests_);
+    const auto repeated = std::ranges::unique(contests_);
+    contests_.erase(repeated.begin(), repeated.end());
 }
 
 void RouteTable::add_networks(const LinkState& links) {

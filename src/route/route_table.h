@@ -41,6 +41,13 @@ struct ForeignHost {
     PeerId server_there;  // its id in that network
 };
 
+// Two reachable nodes that say they have the same address, of whom the owner gets its packets.
+struct AddressContest {
+    PeerId owner;
+    PeerId other;
+    friend auto operator<=>(const AddressContest&, const AddressContest&) = default;
+};
+
 class RouteTable {
 public:
     RouteTable() = default;
@@ -56,6 +63,8 @@ public:
     // Who has an address: exactly, or as part of a network that it announces. Ourselves for our
     // own. Nobody for an unused address of our own subnets.
     std::optional<PeerId> peer_for(const IpAddress& address) const;
+    // In ascending order, each once.
+    std::span<const AddressContest> contests() const { return contests_; }
     // The neighbour through whom a peer is reached; the peer itself when it is one. Nothing for
     // ourselves and for those who cannot be reached.
     std::optional<PeerId> next_hop(PeerId peer, Policy policy) const;
@@ -90,7 +99,6 @@ private:
     void add_addresses();
     void add_networks(const LinkState& links);
     void add_foreign_hosts(const LinkState& links);
-    void claim(const IpAddress& address, PeerId peer);
     bool is_nearer(PeerId a, PeerId b) const;
 
     PeerId self_;
@@ -103,6 +111,7 @@ private:
     std::unordered_map<PeerId, std::vector<Prefix>> accepted_;  // what each announces
     std::map<PeerId, NeighbourInfo> neighbours_;
     std::unordered_map<IpAddress, PeerId> addresses_;
+    std::vector<AddressContest> contests_;
     std::vector<Networks> networks4_;  // by falling length
     std::vector<Networks> networks6_;
     std::vector<ForeignHost> foreign_hosts_;

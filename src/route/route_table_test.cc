@@ -233,6 +233,27 @@ TEST(RouteTable, OfTwoOwnersTheNearerAndThenTheSmallerIdWins) {
     EXPECT_EQ(find(table, "192.168.3.3"), PeerId(5));
 }
 
+TEST(RouteTable, ContestsNameTheOwnerAndEachOtherThatClaimsItsAddress) {
+    Network n;
+    n.node({.id = 2, .ipv4 = "10.144.0.9/24", .ipv6 = "fd00::9/64"});
+    n.node({.id = 3, .ipv4 = "10.144.0.9/24"});
+    n.node({.id = 4, .ipv4 = "10.144.0.9/24", .ipv6 = "fd00::9/64"});
+    n.node({.id = 5, .ipv4 = "10.144.0.1/24"});
+    n.node({.id = 6, .ipv4 = "10.144.0.6/24"});
+    n.node({.id = 7, .ipv4 = "10.144.0.6/24"});  // cannot be reached
+    n.link(1, 4);
+    n.link(4, 2);
+    n.link(4, 3);
+    n.link(1, 5);
+    n.link(1, 6);
+    const RouteTable table = n.table();
+    using Contests = std::vector<AddressContest>;
+    EXPECT_EQ(
+        Contests(table.contests().begin(), table.contests().end()),
+        (Contests{{PeerId(1), PeerId(5)}, {PeerId(4), PeerId(2)}, {PeerId(4), PeerId(3)}})
+    );
+}
+
 TEST(RouteTable, WideNetworksNeedConsent) {
     for (const bool consent : {false, true}) {
         Network n;
