@@ -155,14 +155,41 @@ TEST(LogTail, KeepsTheLastLinesOfEachName) {
     for (int i = 0; i < 1000; ++i)
         home.child("peer").info("up", "n={}", i);
     other.warn("strange\x1b[2J");
-    const auto last = tail->last(2, "home");
-    ASSERT_EQ(last.size(), 2U);
-    EXPECT_EQ(last[0].text, "up n=998");
-    EXPECT_EQ(last[1].prefix, "home peer");
-    EXPECT_EQ(last[1].at, WallTime{} + 5s);
-    EXPECT_EQ(tail->last(5, "homely").at(0).text, "strange\\x1b[2J");
-    EXPECT_EQ(tail->last(5000, "home").size(), LogTail::kLinesMax - 1);
+    const auto last = [&tail](std::size_t count, std::string name) {
+        return LogTail::Reader(*tail, std::move(name), count).read(5000).lines;
+    };
+    ASSERT_EQ(last(2, "home").size(), 2U);
+    EXPECT_EQ(last(2, "home")[0].text, "up n=998");
+    EXPECT_EQ(last(2, "home")[1].prefix, "home peer");
+    EXPECT_EQ(last(2, "home")[1].at, WallTime{} + 5s);
+    EXPECT_EQ(last(5, "homely").at(0).text, "strange\\x1b[2J");
+    EXPECT_EQ(last(5000, "home").size(), LogTail::kLinesMax - 1);
+    EXPECT_TRUE(last(0, "home").empty());
     EXPECT_EQ(inner->lines, 1002);
+}
+
+TEST(LogTail, ASlowReaderIsToldHowManyOfItsLinesItMissed) {
+    const auto tail =
+        std::make_shared<LogTail>(std::make_shared<CountingSink>(), [] { return WallTime{}; });
+    const Log home(tail, "home");
+    const Log other(tail, "other");
+    home.info("first");
+    LogTail::Reader reader(*tail, "home", 20);
+    EXPECT_EQ(reader.read(10).lines.size(), 1U);
+    EXPECT_TRUE(reader.read(10).lines.empty());
+    for (std::size_t i = 0; i < LogTail::kLinesMax; ++i) {
+        home.info("line", "n={}", i);
+        other.info("not its own");
+    }
+    const auto news = reader.read(10);
+    EXPECT_EQ(news.lost, LogTail::kLinesMax / 2);
+    ASSERT_EQ(news.lines.size(), 10U);
+    EXPECT_EQ(news.lines.front().text, fmt::format("line n={}", LogTail::kLinesMax / 2));
+    const auto rest = reader.read(5000);
+    EXPECT_EQ(rest.lost, 0U);
+    EXPECT_EQ(rest.lines.size(), LogTail::kLinesMax / 2 - 10);
+    home.info("last");
+    EXPECT_EQ(reader.read(10).lines.at(0).text, "last");
 }
 
 TEST(LogLevels, AreKnownByName) {

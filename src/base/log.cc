@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -151,20 +152,47 @@ void LogTail::write(LogLevel level, std::string_view prefix, std::string_view li
         .text = printable(line, kLineBytesMax)
     };
     const std::lock_guard lock(mutex_);
-    if (lines_.size() >= kLinesMax) lines_.pop_front();
+    if (lines_.size() >= kLinesMax) {
+        for (Reader* reader : readers_) {
+            if (reader->next_ <= first_ && reader->wants(lines_.front())) ++reader->lost_;
+        }
+        lines_.pop_front();
+        ++first_;
+    }
     lines_.push_back(std::move(kept));
 }
 
-std::vector<LogTail::Line> LogTail::last(std::size_t count, std::string_view name) const {
-    const std::lock_guard lock(mutex_);
-    std::vector<Line> out;
-    for (auto line = lines_.rbegin(); line != lines_.rend() && out.size() < count; ++line) {
-        const std::string_view prefix = line->prefix;
-        const bool named = prefix.starts_with(name) &&
-                           (prefix.size() == name.size() || prefix[name.size()] == ' ');
-        if (named) out.push_back(*line);
+LogTail::Reader::Reader(LogTail& tail, std::string name, std::size_t count)
+    : tail_(tail), name_(std::move(name)) {
+    const std::lock_guard lock(tail_.mutex_);
+    std::size_t at = tail_.lines_.size();
+    while (count > 0 && at > 0) {
+        if (wants(tail_.lines_[--at])) --count;
     }
-    std::ranges::reverse(out);
+    next_ = tail_.first_ + at;
+    tail_.readers_.push_back(this);
+}
+
+LogTail::Reader::~Reader() {
+    const std::lock_guard lock(tail_.mutex_);
+    std::erase(tail_.readers_, this);
+}
+
+bool LogTail::Reader::wants(const Line& line) const {
+    const std::string_view prefix = line.prefix;
+    return prefix.starts_with(name_) &&
+           (prefix.size() == name_.size() || prefix[name_.size()] == ' ');
+}
+
+LogTail::Reader::News LogTail::Reader::read(std::size_t limit) {
+    const std::lock_guard lock(tail_.mutex_);
+    News out;
+    out.lost = std::exchange(lost_, 0);
+    next_ = std::max(next_, tail_.first_);
+    for (; out.lines.size() < limit && next_ < tail_.first_ + tail_.lines_.size(); ++next_) {
+        const Line& line = tail_.lines_[next_ - tail_.first_];
+        if (wants(line)) out.lines.push_back(line);
+    }
     return out;
 }
 

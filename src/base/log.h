@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -149,14 +150,41 @@ public:
         return inner_->enabled(level, prefix);
     }
     void write(LogLevel level, std::string_view prefix, std::string_view line) override;
-    // The last `count` lines whose prefix begins with the word `name`, oldest first.
-    std::vector<Line> last(std::size_t count, std::string_view name) const;
+
+    // Reads the lines whose prefix begins with one word, oldest first. It holds none itself, so
+    // that who reads slowly costs nothing: what the tail let go of before it was read is counted.
+    class Reader {
+    public:
+        struct News {
+            std::uint64_t lost = 0;  // before the first of the lines
+            std::vector<Line> lines;
+        };
+
+        // The last `count` lines that are there come first. The tail outlives it.
+        Reader(LogTail& tail, std::string name, std::size_t count);
+        Reader(const Reader&) = delete;
+        Reader& operator=(const Reader&) = delete;
+        ~Reader();
+        // At most `limit` lines that were not read yet.
+        News read(std::size_t limit);
+
+    private:
+        friend class LogTail;
+        bool wants(const Line& line) const;
+
+        LogTail& tail_;
+        const std::string name_;
+        std::uint64_t next_ = 0;  // number of the first line that was not looked at
+        std::uint64_t lost_ = 0;
+    };
 
 private:
     std::shared_ptr<LogSink> inner_;
     std::function<WallTime()> clock_;
-    mutable std::mutex mutex_;
+    std::mutex mutex_;
     std::deque<Line> lines_;
+    std::uint64_t first_ = 0;       // number of the oldest kept line
+    std::vector<Reader*> readers_;  // as many as there are sessions that read
 };
 
 // Text from outside made harmless for logs and terminals: control characters and bytes that are

@@ -314,6 +314,51 @@ TEST(Menu, TextOfMembersCannotSteerTheTerminal) {
     EXPECT_EQ(world.say("peers"), "peers\r\nevil?]0;title? name\r\nselvage> ");
 }
 
+TEST(Menu, FollowsTheLogUntilAKeyEndsIt) {
+    for (const std::string_view key : {"q", "\x03", "\xff\xf4"}) {
+        MenuWorld world;
+        world.commands.news = {"first\n", "second\x1b[2J\n"};
+        EXPECT_EQ(world.say("log -f 5"), "log -f 5\r\nfirst\r\nsecond?[2J\r\n");
+        EXPECT_EQ(world.commands.ran, (std::vector<std::string>{"log -f 5"}));
+        world.commands.news = {"third\n"};
+        world.runtime.run_for(300ms);
+        EXPECT_EQ(world.client->received(), "third\r\n");
+        world.client->send("xyz\r\n");
+        EXPECT_EQ(world.client->received(), "") << "other keys do nothing";
+        EXPECT_EQ(world.commands.feeds, 1U);
+        world.client->send(key);
+        EXPECT_EQ(world.client->received(), "selvage> ");
+        EXPECT_EQ(world.commands.feeds, 0U);
+        EXPECT_TRUE(world.say("peers").ends_with("peers it is\r\nselvage> "));
+    }
+}
+
+TEST(Menu, FollowsForOneWhoReads) {
+    MenuWorld world;
+    for (int i = 0; i < 1000; ++i)
+        world.commands.news.push_back(std::string(8000, 'x') + "\n");
+    world.client->stop_reading();
+    world.client->send("log -f\r\n");
+    world.runtime.run_for(60s);
+    EXPECT_GT(world.commands.news.size(), 900U) << "the rest is not in our memory";
+    world.client->vanish();
+    world.runtime.run_for(2h);
+    EXPECT_TRUE(world.host->sessions().empty());
+    EXPECT_EQ(world.commands.feeds, 0U);
+}
+
+TEST(Menu, FollowsOnlyWhatCanBeFollowed) {
+    MenuWorld world;
+    EXPECT_TRUE(world.say("peers -f").ends_with("peers is how to say it.\r\nselvage> "));
+    EXPECT_TRUE(world.say("log -f 1 2").ends_with("log [-f] [LINES] is how to say it.\r\nselvage> ")
+    );
+    EXPECT_TRUE(world.commands.ran.empty());
+    world.commands.failure = Error(Errc::unsupported, "this node keeps no lines");
+    EXPECT_TRUE(world.say("log -f").ends_with("log: this node keeps no lines\r\nselvage> "));
+    world.client->send("log -\t");
+    EXPECT_EQ(world.client->received(), "log -f ");
+}
+
 TEST(Menu, QuitAndCtrlDLeave) {
     MenuWorld first;
     static_cast<void>(first.say("quit"));

@@ -23,10 +23,11 @@ std::span<const NodeCommandInfo> node_commands() {
          .arguments_min = 1,
          .arguments_max = 1},
         {.name = "log",
-         .arguments = "[LINES]",
-         .summary = "what the node logged last",
+         .arguments = "[-f] [LINES]",
+         .summary = "what the node logged last; -f goes on until Ctrl-C or q",
          .arguments_min = 0,
-         .arguments_max = 1},
+         .arguments_max = 1,
+         .follows = true},
     };
     return kCommands;
 }

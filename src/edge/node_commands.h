@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,11 +20,20 @@ struct NodeCommandInfo {
     std::string_view summary;
     std::size_t arguments_min = 0;
     std::size_t arguments_max = 0;
+    bool follows = false;  // with -f in front of its arguments it goes on: NodeCommands::follow()
 };
 
 // All there are, in the order of `help`.
 std::span<const NodeCommandInfo> node_commands();
 const NodeCommandInfo* find_node_command(std::string_view name);
+
+// What a command goes on saying, as long as somebody asks for more.
+class NodeFeed {
+public:
+    virtual ~NodeFeed() = default;
+    // The next lines, each with its "\n": some kilobytes at most. Empty: none for now.
+    virtual std::string next() = 0;
+};
 
 class NodeCommands {
 public:
@@ -34,6 +44,10 @@ public:
     // node_commands() and takes so many arguments; what they say has not been checked.
     virtual rt::Task<Result<std::string>> run(
         std::string command, std::vector<std::string> arguments
+    ) = 0;
+    // Precondition: the command follows.
+    virtual Result<std::unique_ptr<NodeFeed>> follow(
+        std::string_view command, const std::vector<std::string>& arguments
     ) = 0;
 };
 

@@ -112,6 +112,18 @@ rt::Task<> TelnetSession::interrupted() {
     }
 }
 
+rt::Task<> TelnetSession::pressed(std::string_view keys) {
+    for (;;) {
+        while (const auto byte = take_typed()) {
+            if (keys.contains(static_cast<char>(*byte))) co_return;
+        }
+        if (telnet_.take_interrupt()) co_return;
+        co_await room_for_output();
+        auto got = co_await read();
+        if (!got) co_return;
+    }
+}
+
 // Gives the line what was typed, up to its end; what follows stays for later.
 LineEditor::State TelnetSession::type_into(LineEditor& line) {
     auto state = LineEditor::State::typing;

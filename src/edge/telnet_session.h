@@ -38,6 +38,9 @@ public:
     // Reads until an interrupt, by key or by telnet, or the end of the stream. What was typed
     // before it is forgotten, what comes after it stays. Keys beyond a few thousand wait unread.
     rt::Task<> interrupted();
+    // Reads until one of these keys, an interrupt, or the end of the stream. Other keys are
+    // dropped.
+    rt::Task<> pressed(std::string_view keys);
     // Joins client and terminal until one of them ends, or there is no room to record what the
     // terminal shows. Without a recording it is null.
     rt::Task<> run(Terminal& terminal, SessionRecording* recording);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "edge/fake_commands.h"
 #include "edge/node_view.h"
 #include "edge/service.h"
 #include "edge/service_host.h"
@@ -439,37 +440,6 @@ private:
         FakeRecordings& owner_;
         std::shared_ptr<std::string> text_;
     };
-};
-
-// A node that answers its commands with what the test has put there.
-class FakeCommands final : public NodeCommands {
-public:
-    explicit FakeCommands(rt::VirtualRuntime& runtime) : runtime_(runtime) {}
-    std::vector<std::string> candidates(std::string_view command) const override {
-        ++asked_for_candidates;
-        if (command != "ping") return {};
-        return names;
-    }
-    Task<Result<std::string>> run(std::string command, std::vector<std::string> arguments)
-        override {
-        std::string said = command;
-        for (const std::string& word : arguments)
-            said += " " + word;
-        ran.push_back(said);
-        if (takes != Duration(0)) co_await rt::sleep_for(runtime_, takes);
-        if (failure) co_return *failure;
-        co_return answer.empty() ? said + " it is\n" : answer;
-    }
-
-    std::vector<std::string> names{"Laptop", "phone", "printer"};
-    mutable std::size_t asked_for_candidates = 0;
-    std::vector<std::string> ran;
-    std::string answer;
-    Duration takes{0};
-    std::optional<Error> failure;
-
-private:
-    rt::VirtualRuntime& runtime_;
 };
 
 // Keeps what was logged at info and above.

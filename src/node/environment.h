@@ -36,7 +36,7 @@ struct NodeEnvironment {
     std::function<void()> on_failure = [] {};
     Log log;
     crypto::CipherCode cipher_code = crypto::CipherCode::fastest;
-    const LogTail* log_tail = nullptr;  // what was logged last, for the menu; none: it shows none
+    LogTail* log_tail = nullptr;  // what was logged last, for the menu; none: it shows none
 };
 
 }  // namespace selvage::node

@@ -1,10 +1,9 @@
 // Each command: a call, and its answer as text.
 #include "node/node_console.h"
 
-#include <fmt/chrono.h>
-
 #include <charconv>
 
+#include "node/log_feed.h"
 #include "node/tables.h"
 #include "rpc/typed.h"
 
@@ -14,15 +13,12 @@ namespace {
 namespace reference = ::api::instance;
 
 constexpr std::size_t kLogLines = 20;
-
-std::string time_text(WallTime time) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-    return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(seconds.time_since_epoch().count()));
-}
+// Of a log that is followed; with the length of a line some kilobytes.
+constexpr std::size_t kLogLinesAtOnce = 16;
 
 }  // namespace
 
-NodeConsole::NodeConsole(rt::Runtime& runtime, Node& node, const LogTail* tail)
+NodeConsole::NodeConsole(rt::Runtime& runtime, Node& node, LogTail* tail)
     : node_(node),
       tail_(tail),
       view_(runtime, node, process_),
@@ -52,7 +48,11 @@ rt::Task<Result<std::string>> NodeConsole::run(
     if (command == "routes") co_return co_await routes();
     if (command == "ping") co_return co_await ping(std::move(arguments.at(0)));
     if (command == "whois") co_return co_await who_is(std::move(arguments.at(0)));
-    if (command == "log") co_return log_lines(arguments);
+    if (command == "log") {
+        auto lines = log(arguments, LogTail::kLinesMax);
+        if (!lines) co_return std::move(lines).error();
+        co_return (*lines)->next();
+    }
     if (command == "services") {
         auto services =
             co_await ask<api::ListServicesResponse>("SelvageRpc", 2, api::ListServicesRequest{});
@@ -104,7 +104,9 @@ rt::Task<Result<std::string>> NodeConsole::who_is(std::string target) {
     co_return who_is_table(*found);
 }
 
-Result<std::string> NodeConsole::log_lines(const std::vector<std::string>& arguments) const {
+Result<std::unique_ptr<edge::NodeFeed>> NodeConsole::log(
+    const std::vector<std::string>& arguments, std::size_t lines_at_once
+) const {
     std::size_t count = kLogLines;
     if (!arguments.empty()) {
         const std::string& text = arguments.front();
@@ -115,13 +117,14 @@ Result<std::string> NodeConsole::log_lines(const std::vector<std::string>& argum
         }
     }
     if (tail_ == nullptr) return Error(Errc::unsupported, "this node keeps no lines");
-    std::string out;
-    for (const LogTail::Line& line : tail_->last(count, node_.options().instance_name)) {
-        out += fmt::format(
-            "{} {} {}: {}\n", time_text(line.at), log_level_name(line.level), line.prefix, line.text
-        );
-    }
-    return out;
+    return std::make_unique<LogFeed>(*tail_, node_.options().instance_name, count, lines_at_once);
+}
+
+Result<std::unique_ptr<edge::NodeFeed>> NodeConsole::follow(
+    std::string_view command, const std::vector<std::string>& arguments
+) {
+    if (command != "log") return Errc::unsupported;
+    return log(arguments, kLogLinesAtOnce);
 }
 
 // Names where a member is meant, addresses where an address is.

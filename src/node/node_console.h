@@ -13,11 +13,14 @@ namespace selvage::node {
 class NodeConsole final : public edge::NodeCommands {
 public:
     // All outlive it; `tail` may be null.
-    NodeConsole(rt::Runtime& runtime, Node& node, const LogTail* tail);
+    NodeConsole(rt::Runtime& runtime, Node& node, LogTail* tail);
 
     std::vector<std::string> candidates(std::string_view command) const override;
     rt::Task<Result<std::string>> run(std::string command, std::vector<std::string> arguments)
         override;
+    Result<std::unique_ptr<edge::NodeFeed>> follow(
+        std::string_view command, const std::vector<std::string>& arguments
+    ) override;
 
 private:
     // The menu tells the process nothing.
@@ -37,10 +40,12 @@ private:
     rt::Task<Result<std::string>> routes();
     rt::Task<Result<std::string>> ping(std::string target);
     rt::Task<Result<std::string>> who_is(std::string target);
-    Result<std::string> log_lines(const std::vector<std::string>& arguments) const;
+    Result<std::unique_ptr<edge::NodeFeed>> log(
+        const std::vector<std::string>& arguments, std::size_t lines_at_once
+    ) const;
 
     Node& node_;
-    const LogTail* tail_;
+    LogTail* tail_;
     NoProcess process_;
     NodeInstance view_;
     ReferenceApi reference_api_;

@@ -4,7 +4,8 @@
 //
 // There is no log-in: who the allow list lets in may ask. What can be asked changes nothing and
 // shows no secrets; `commands` makes it less. A command is ended by Ctrl-C; one runs at a time and
-// its answer is written before the next line is read, so a slow reader holds up only itself.
+// its answer is written before the next line is read, so a slow reader holds up only itself. One
+// that follows is asked for more when its last words have been written, and until q is typed.
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -22,6 +23,10 @@ constexpr std::size_t kWordsMax = 8;
 // and the answer to one key.
 constexpr std::size_t kShownAtOnce = 16 * 1024;
 constexpr std::string_view kPrompt = "selvage> ";
+// How often a command that follows is asked whether there is more.
+constexpr Duration kFollowPause = std::chrono::milliseconds(250);
+constexpr std::string_view kFollowFlag = "-f";
+constexpr std::string_view kFollowEnds = "q\x03";
 constexpr std::string_view kOwnCommands[] = {"help", "quit"};
 
 struct MenuOptions {
@@ -128,6 +133,9 @@ private:
         const std::string name = words.front();
         words.erase(words.begin());
         const NodeCommandInfo* command = find_node_command(name);
+        const bool follows = command != nullptr && command->follows && !words.empty() &&
+                             words.front() == kFollowFlag;
+        if (follows) words.erase(words.begin());
         std::string text;
         if (name == "help") {
             text = help();
@@ -138,6 +146,10 @@ private:
                 "{}{}{} is how to say it.\n", command->name, command->arguments.empty() ? "" : " ",
                 command->arguments
             );
+        } else if (follows) {
+            auto feed = context_.commands->follow(name, words);
+            if (feed) co_return co_await follow(session, **feed);
+            text = failure_text(name, feed.error());
         } else {
             auto echoed = co_await session.flush();
             if (!echoed) co_return echoed;
@@ -150,8 +162,47 @@ private:
 
     rt::Task<> run(std::string name, std::vector<std::string> words, std::string& text) {
         auto said = co_await context_.commands->run(name, std::move(words));
-        text = said ? std::move(*said) : fmt::format("{}: {}\n", name, said.error().message());
+        text = said ? std::move(*said) : failure_text(name, said.error());
         if (text.empty()) text = "(nothing)\n";
+    }
+
+    static std::string failure_text(std::string_view command, const Error& reason) {
+        return fmt::format("{}: {}\n", command, reason.message());
+    }
+
+    struct Following {
+        NodeFeed& feed;
+        rt::Event stopped_event;
+        bool stopped = false;
+        Result<> shown = {};
+    };
+
+    // Until a key ends it or the client goes.
+    rt::Task<Result<>> follow(TelnetSession& session, NodeFeed& feed) {
+        using namespace boost::asio::experimental::awaitable_operators;
+        Following following{.feed = feed, .stopped_event = rt::Event(context_.runtime)};
+        co_await (show_feed(session, following) || stop_by_key(session, following));
+        co_return following.shown;
+    }
+
+    rt::Task<> show_feed(TelnetSession& session, Following& following) {
+        while (!following.stopped) {
+            const std::string text = following.feed.next();
+            session.telnet().show(for_terminal(text));
+            following.shown = co_await session.flush();
+            if (!following.shown) co_return;
+            if (!text.empty() || following.stopped) continue;
+            co_await following.stopped_event.wait_until(context_.runtime.now() + kFollowPause);
+        }
+    }
+
+    static rt::Task<> stop_by_key(TelnetSession& session, Following& following) {
+        co_await session.pressed(kFollowEnds);
+        following.stopped = true;
+        following.stopped_event.notify();
+        // Who returned here would cancel a write in the middle of a line.
+        for (;;)
+            co_await following.stopped_event.wait();
     }
 
     bool offers(std::string_view name) const {
@@ -183,7 +234,9 @@ private:
         const NodeCommandInfo* command = find_node_command(words.front());
         if (command == nullptr || !offers(command->name)) return {};
         if (words.size() > command->arguments_max) return {};
-        return context_.commands->candidates(command->name);
+        auto out = context_.commands->candidates(command->name);
+        if (command->follows && words.size() == 1) out.emplace_back(kFollowFlag);
+        return out;
     }
 
     ServiceContext& context_;
