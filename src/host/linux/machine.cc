@@ -59,6 +59,7 @@ void forget_startup_pages() {
             if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
             const std::uintptr_t begin = (object->dlpi_addr + part.p_vaddr) & ~(page - 1);
             const std::uintptr_t end = object->dlpi_addr + part.p_vaddr + part.p_filesz;
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): the loader speaks in numbers.
             ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
         }
         return 0;
