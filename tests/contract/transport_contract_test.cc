@@ -41,7 +41,9 @@ public:
 Bytes make_packet(std::size_t size, std::uint32_t number, PacketType type = PacketType::data) {
     Bytes out(size, static_cast<std::uint8_t>(number));
     PeerHeader header;
-    header.from_peer = number;
+    // Of one flow: transports keep the order within each, and may let others go before it.
+    header.from_peer = 1;
+    header.hops = static_cast<std::uint8_t>(number);
     header.type = static_cast<std::uint8_t>(type);
     header.payload_len = static_cast<std::uint32_t>(size - sizeof header);
     std::memcpy(out.data(), &header, sizeof header);
