@@ -17,7 +17,9 @@ crypto::NetworkDigest digest_of(std::string_view network, std::string_view secre
 }
 
 struct TestNode final : PeerEvents {
-    TestNode(rt::Runtime& runtime, std::uint32_t id, std::string network, std::string_view secret)
+    TestNode(
+        rt::Runtime& runtime, std::uint32_t id, const std::string& network, std::string_view secret
+    )
         : table(
               {.my_id = PeerId(id),
                .network_name = network,
@@ -55,31 +57,31 @@ Connected connect(rt::Runtime& runtime, TestNode& client, TestNode& server) {
 
 class PeerTest : public testing::Test {
 protected:
-    void stop(TestNode& node) { runtime.run(node.table.close(), 1s); }
-    rt::VirtualRuntime runtime;
+    void stop(TestNode& node) { runtime_.run(node.table.close(), 1s); }
+    rt::VirtualRuntime runtime_;
 };
 
 TEST_F(PeerTest, TwoNodesOfOneNetworkBecomeNeighbours) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     EXPECT_EQ(a.events, "+2 ");
     EXPECT_EQ(b.events, "+1 ");
     EXPECT_EQ(a.table.state(conns.client_conn), PeerTable::ConnState::open);
     EXPECT_EQ(a.table.latency(PeerId(2)), 20ms);
     stop(a);
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     EXPECT_EQ(b.events, "+1 -1 ");
     EXPECT_FALSE(b.table.has(PeerId(1)));
     stop(b);
 }
 
 TEST_F(PeerTest, AWrongSecretIsRefusedOnBothSidesWithItsReason) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "other");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "other");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     EXPECT_EQ(a.events + b.events, "");
     EXPECT_EQ(
         a.table.end_reason(conns.client_conn).message(),
@@ -104,13 +106,13 @@ struct TestDesk final : ForeignDesk {
 };
 
 TEST_F(PeerTest, AClientOfAnotherNetworkMovesToTheTableOfItsNetwork) {
-    TestNode client(runtime, 1, "n1", "s1");
-    TestNode server(runtime, 2, "n2", "s2");
-    TestNode hosted(runtime, 77, "n1", "");
+    TestNode client(runtime_, 1, "n1", "s1");
+    TestNode server(runtime_, 2, "n2", "s2");
+    TestNode hosted(runtime_, 77, "n1", "");
     TestDesk desk(hosted);
     server.table.set_foreign_desk(desk);
-    const auto conns = connect(runtime, client, server);
-    runtime.run_for(1s);
+    const auto conns = connect(runtime_, client, server);
+    runtime_.run_for(1s);
     EXPECT_EQ(client.events, "+77 ");
     EXPECT_EQ(server.events, "");
     EXPECT_EQ(hosted.events, "+1 ");
@@ -120,34 +122,34 @@ TEST_F(PeerTest, AClientOfAnotherNetworkMovesToTheTableOfItsNetwork) {
     EXPECT_EQ(server.table.counters().handshakes_foreign, 1U);
     EXPECT_EQ(hosted.table.latency(PeerId(1)), 20ms);
 
-    PacketBatch batch(runtime.now());
+    PacketBatch batch(runtime_.now());
     batch.push(client.pool.copy(from_hex("010000004d0000006300010001000000ff").value()));
     EXPECT_TRUE(client.table.send(PeerId(77), std::move(batch)));
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     EXPECT_EQ(hosted.packets.size(), 1U);
     EXPECT_TRUE(server.packets.empty());
     stop(client);
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     EXPECT_EQ(hosted.events, "+1 -1 ");
     stop(hosted);
     stop(server);
 }
 
 TEST_F(PeerTest, ARefusedClientOfAnotherNetworkIsAnsweredWithZerosAndClosed) {
-    TestNode client(runtime, 1, "n3", "s1");
-    TestNode server(runtime, 2, "n2", "s2");
-    TestNode hosted(runtime, 77, "n1", "");
+    TestNode client(runtime_, 1, "n3", "s1");
+    TestNode server(runtime_, 2, "n2", "s2");
+    TestNode hosted(runtime_, 77, "n1", "");
     TestDesk desk(hosted);
     server.table.set_foreign_desk(desk);
-    const auto conns = connect(runtime, client, server);
-    runtime.run_for(15ms);
+    const auto conns = connect(runtime_, client, server);
+    runtime_.run_for(15ms);
     ASSERT_EQ(conns.server->sent.size(), 1U);
     const Bytes reply = from_hex(conns.server->sent.front()).value();
     const Hello hello = parse_hello(ByteView(reply).subspan(sizeof(PeerHeader))).value();
     EXPECT_EQ(hello.network_name, "n2");
     EXPECT_EQ(hello.digest, crypto::NetworkDigest{});
     EXPECT_NE(hello.peer, PeerId(2));
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     EXPECT_EQ(server.table.end_reason(conns.server_conn).message(), "not on the list");
     EXPECT_EQ(server.table.counters().handshakes_refused, 1U);
     EXPECT_EQ(server.events + hosted.events, "");
@@ -157,26 +159,26 @@ TEST_F(PeerTest, ARefusedClientOfAnotherNetworkIsAnsweredWithZerosAndClosed) {
 }
 
 TEST_F(PeerTest, WithoutADeskOtherNetworksAreRefused) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n2", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n2", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     EXPECT_EQ(b.table.end_reason(conns.server_conn).message(), "network \"n1\" is not ours");
     EXPECT_EQ(b.events, "");
     stop(a);
 }
 
 TEST_F(PeerTest, ASharedServerCannotTakeThePeerIdOfAMember) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode member(runtime, 2, "n1", "s1");
-    connect(runtime, a, member);
-    runtime.run_for(1s);
-    TestNode hosted(runtime, 2, "n1", "");
-    TestNode server(runtime, 9, "n2", "s2");
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode member(runtime_, 2, "n1", "s1");
+    connect(runtime_, a, member);
+    runtime_.run_for(1s);
+    TestNode hosted(runtime_, 2, "n1", "");
+    TestNode server(runtime_, 9, "n2", "s2");
     TestDesk desk(hosted);
     server.table.set_foreign_desk(desk);
-    const auto conns = connect(runtime, a, server);
-    runtime.run_for(1s);
+    const auto conns = connect(runtime_, a, server);
+    runtime_.run_for(1s);
     EXPECT_EQ(
         a.table.end_reason(conns.client_conn).message(),
         "its peer id is that of a node of another network"
@@ -187,20 +189,20 @@ TEST_F(PeerTest, ASharedServerCannotTakeThePeerIdOfAMember) {
 }
 
 TEST_F(PeerTest, OurOwnPeerIdIsRefused) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 1, "n1", "s1");
-    connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 1, "n1", "s1");
+    connect(runtime_, a, b);
+    runtime_.run_for(1s);
     EXPECT_EQ(a.events + b.events, "");
 }
 
 TEST_F(PeerTest, ASilentStrangerIsClosedAfterFiveSeconds) {
-    TestNode b(runtime, 2, "n1", "s1");
-    auto [a_end, b_end] = TestTunnel::pair(runtime);
+    TestNode b(runtime_, 2, "n1", "s1");
+    auto [a_end, b_end] = TestTunnel::pair(runtime_);
     const ConnId conn = b.table.add(std::move(b_end), Role::server);
-    runtime.run_for(4900ms);
+    runtime_.run_for(4900ms);
     EXPECT_EQ(b.table.state(conn), PeerTable::ConnState::starting);
-    runtime.run_for(200ms);
+    runtime_.run_for(200ms);
     EXPECT_EQ(b.table.state(conn), PeerTable::ConnState::none);
     EXPECT_TRUE(b.table.end_reason(conn).is(Errc::timed_out));
 }
@@ -220,21 +222,21 @@ std::string refusal(rt::VirtualRuntime& runtime, std::string_view hex) {
 TEST_F(PeerTest, BadFirstPacketsAreRefused) {
     // A Ping, a type that does not exist, a broken message, a digest of 31 bytes.
     EXPECT_EQ(
-        refusal(runtime, "0403020100000000040001000400000000000000"),
+        refusal(runtime_, "0403020100000000040001000400000000000000"),
         "the first packet is not a handshake"
     );
     EXPECT_EQ(
-        refusal(runtime, "0403020100000000630001000400000000000000"),
+        refusal(runtime_, "0403020100000000630001000400000000000000"),
         "the first packet is not a handshake"
     );
     EXPECT_EQ(
-        refusal(runtime, "0403020100000000020001000200000008ff"),
+        refusal(runtime_, "0403020100000000020001000200000008ff"),
         "the handshake is not a valid message"
     );
     const std::string digest31(62, 'a');
     EXPECT_EQ(
         refusal(
-            runtime,
+            runtime_,
             "04030201000000000200010032000000"
             "08e1cb868f0d108486880818012a026e31321f" +
                 digest31
@@ -244,28 +246,28 @@ TEST_F(PeerTest, BadFirstPacketsAreRefused) {
 }
 
 TEST_F(PeerTest, ThePongIsThePingWithItsTypeChanged) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     conns.server->sent.clear();
     conns.server->receive(b.pool.copy(from_hex("aaaaaaaabbbbbbbb04ff09070400000001020304").value())
     );
-    runtime.run_for(50ms);
+    runtime_.run_for(50ms);
     EXPECT_THAT(conns.server->sent, testing::Contains("aaaaaaaabbbbbbbb05ff09070400000001020304"));
     stop(a);
     stop(b);
 }
 
 TEST_F(PeerTest, ShortPongsAndSecondHandshakesAreCountedAndHarmless) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     conns.server->receive(b.pool.copy(from_hex("01000000020000000500010000000000").value()));
     conns.server->receive(b.pool.copy(from_hex("010000000200000005000100030000000102aa").value()));
     conns.server->receive(b.pool.copy(from_hex("01000000000000000200010000000000").value()));
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     std::uint64_t malformed = 0;
     b.table.for_each_conn([&](const PeerConn& conn) { malformed += conn.malformed_count(); });
     EXPECT_EQ(malformed, 3U);
@@ -275,13 +277,13 @@ TEST_F(PeerTest, ShortPongsAndSecondHandshakesAreCountedAndHarmless) {
 }
 
 TEST_F(PeerTest, ANeighbourThatStopsAnsweringIsNoticed) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(1s);
     conns.server->mute = true;
     // At most 32 s until the next ping, then five of two seconds.
-    EXPECT_TRUE(runtime.run_until([&] { return !a.table.has(PeerId(2)); }, 48s));
+    EXPECT_TRUE(runtime_.run_until([&] { return !a.table.has(PeerId(2)); }, 48s));
     EXPECT_EQ(
         a.table.end_reason(conns.client_conn).message(), "the neighbour no longer answers pings"
     );
@@ -290,28 +292,28 @@ TEST_F(PeerTest, ANeighbourThatStopsAnsweringIsNoticed) {
 }
 
 TEST_F(PeerTest, OtherPacketsReachTheOwnerWithTheirNeighbour) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    connect(runtime, a, b);
-    runtime.run_for(1s);
-    PacketBatch batch(runtime.now());
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    connect(runtime_, a, b);
+    runtime_.run_for(1s);
+    PacketBatch batch(runtime_.now());
     batch.push(a.pool.copy(from_hex("01000000020000006300010001000000ff").value()));
     EXPECT_TRUE(a.table.send(PeerId(2), std::move(batch)));
-    EXPECT_FALSE(a.table.send(PeerId(3), PacketBatch(runtime.now())));
-    runtime.run_for(1s);
+    EXPECT_FALSE(a.table.send(PeerId(3), PacketBatch(runtime_.now())));
+    runtime_.run_for(1s);
     EXPECT_THAT(b.packets, testing::ElementsAre("01000000020000006300010001000000ff"));
     stop(a);
     stop(b);
 }
 
 TEST_F(PeerTest, TheNeighbourStaysWhileOneOfItsConnectionsDoes) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto first = connect(runtime, a, b);
-    connect(runtime, a, b);
-    runtime.run_for(1s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto first = connect(runtime_, a, b);
+    connect(runtime_, a, b);
+    runtime_.run_for(1s);
     first.client->close();
-    runtime.run_for(1s);
+    runtime_.run_for(1s);
     EXPECT_EQ(a.events, "+2 ");
     EXPECT_EQ(a.table.state(first.client_conn), PeerTable::ConnState::none);
     EXPECT_TRUE(a.table.has(PeerId(2)));
@@ -328,6 +330,7 @@ std::size_t carrier(
     packet.push_front<PeerHeader>()->type = static_cast<std::uint8_t>(PacketType::data);
     batch.push(std::move(packet));
     std::vector<std::size_t> before;
+    before.reserve(conns.size());
     for (const Connected& conn : conns)
         before.push_back(conn.client->sent.size());
     EXPECT_TRUE(node.table.send(to, std::move(batch)));
@@ -338,16 +341,16 @@ std::size_t carrier(
 }
 
 TEST_F(PeerTest, OfSeveralConnectionsTheFastestCarriesWhatWeSend) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
     std::vector<Connected> conns;
     for (const Duration delay : {40ms, 10ms, 25ms}) {
-        conns.push_back(connect(runtime, a, b));
+        conns.push_back(connect(runtime_, a, b));
         conns.back().client->delay = delay;
     }
-    runtime.run_for(7s);
+    runtime_.run_for(7s);
     EXPECT_EQ(a.table.latency(PeerId(2)), 20ms);
-    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 1U);
+    EXPECT_EQ(carrier(runtime_, a, PeerId(2), conns), 1U);
     // What the other side sends is its own choice, and everything that comes is taken.
     EXPECT_EQ(a.events, "+2 ");
     stop(a);
@@ -355,58 +358,58 @@ TEST_F(PeerTest, OfSeveralConnectionsTheFastestCarriesWhatWeSend) {
 }
 
 TEST_F(PeerTest, AConnectionWhosePingsAreLostIsAvoidedBeforeItIsClosed) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
     std::vector<Connected> conns;
     for (const Duration delay : {10ms, 30ms}) {
-        conns.push_back(connect(runtime, a, b));
+        conns.push_back(connect(runtime_, a, b));
         conns.back().client->delay = delay;
     }
-    runtime.run_for(7s);
-    ASSERT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
+    runtime_.run_for(7s);
+    ASSERT_EQ(carrier(runtime_, a, PeerId(2), conns), 0U);
     conns[0].server->mute = true;
     // What is sent and not answered brings the next ping at once; it waits 2 s.
     for (int i = 0; i < 2; ++i) {
-        ASSERT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
-        runtime.run_for(1s);
+        ASSERT_EQ(carrier(runtime_, a, PeerId(2), conns), 0U);
+        runtime_.run_for(1s);
     }
-    runtime.run_for(3s);
+    runtime_.run_for(3s);
     EXPECT_EQ(a.table.state(conns[0].client_conn), PeerTable::ConnState::open);
-    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 1U);
+    EXPECT_EQ(carrier(runtime_, a, PeerId(2), conns), 1U);
     // An answer ends the doubt.
     conns[0].server->mute = false;
-    runtime.run_for(10s);
-    EXPECT_EQ(carrier(runtime, a, PeerId(2), conns), 0U);
+    runtime_.run_for(10s);
+    EXPECT_EQ(carrier(runtime_, a, PeerId(2), conns), 0U);
     stop(a);
     stop(b);
 }
 
 TEST_F(PeerTest, ADeadConnectionInUseIsClosedWithinThePingsLimit) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    std::vector<Connected> conns{connect(runtime, a, b)};
-    runtime.run_for(100s);  // pings are 16 s or more apart by now
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    std::vector<Connected> conns{connect(runtime_, a, b)};
+    runtime_.run_for(100s);  // pings are 16 s or more apart by now
     conns[0].server->mute = true;
     for (int second = 0; second < 13 && a.table.has(PeerId(2)); ++second) {
-        (void)carrier(runtime, a, PeerId(2), conns);
-        runtime.run_for(1s);
+        (void)carrier(runtime_, a, PeerId(2), conns);
+        runtime_.run_for(1s);
     }
     EXPECT_FALSE(a.table.has(PeerId(2)));
     stop(b);
 }
 
 TEST_F(PeerTest, ACheckFindsADeadConnectionWithinASecond) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(100s);  // pings are 16 s or more apart by now
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(100s);  // pings are 16 s or more apart by now
     conns.server->mute = true;
     conns.client->sent.clear();
     a.table.check_alive(PeerId(2));
-    runtime.run_for(990ms);
+    runtime_.run_for(990ms);
     EXPECT_EQ(a.table.state(conns.client_conn), PeerTable::ConnState::open);
     EXPECT_EQ(conns.client->sent.size(), 4U);
-    runtime.run_for(20ms);
+    runtime_.run_for(20ms);
     EXPECT_FALSE(a.table.has(PeerId(2)));
     EXPECT_EQ(
         a.table.end_reason(conns.client_conn).message(),
@@ -416,15 +419,15 @@ TEST_F(PeerTest, ACheckFindsADeadConnectionWithinASecond) {
 }
 
 TEST_F(PeerTest, ACheckOfALiveConnectionEndsWithItsFirstPacket) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
-    runtime.run_for(100s);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
+    runtime_.run_for(100s);
     conns.client->sent.clear();
     for (int i = 0; i < 59; ++i) {
         a.table.check_alive(PeerId(2));
         a.table.check_alive(PeerId(3));  // nobody
-        runtime.run_for(1s);
+        runtime_.run_for(1s);
     }
     EXPECT_TRUE(a.table.has(PeerId(2)));
     // One check in a minute, of one ping; the others are of the schedule and of the other side.
@@ -435,23 +438,23 @@ TEST_F(PeerTest, ACheckOfALiveConnectionEndsWithItsFirstPacket) {
 }
 
 TEST_F(PeerTest, ACheckWaitsForALongWay) {
-    TestNode a(runtime, 1, "n1", "s1");
-    TestNode b(runtime, 2, "n1", "s1");
-    const auto conns = connect(runtime, a, b);
+    TestNode a(runtime_, 1, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
+    const auto conns = connect(runtime_, a, b);
     conns.client->delay = 1400ms;
-    runtime.run_for(100s);
+    runtime_.run_for(100s);
     a.table.check_alive(PeerId(2));
-    runtime.run_for(10s);
+    runtime_.run_for(10s);
     EXPECT_TRUE(a.table.has(PeerId(2)));
     stop(a);
     stop(b);
 }
 
 TEST_F(PeerTest, HandshakesInProgressAreBounded) {
-    TestNode b(runtime, 2, "n1", "s1");
+    TestNode b(runtime_, 2, "n1", "s1");
     std::vector<std::unique_ptr<TestTunnel>> strangers;
     for (int i = 0; i < 300; ++i) {
-        auto [a_end, b_end] = TestTunnel::pair(runtime);
+        auto [a_end, b_end] = TestTunnel::pair(runtime_);
         b.table.add(std::move(b_end), Role::server);
         strangers.push_back(std::move(a_end));
     }

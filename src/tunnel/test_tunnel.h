@@ -68,7 +68,7 @@ private:
     void pass_on(packet::PacketBatch&& batch) {
         if (sink_ != nullptr) sink_->on_packets(std::move(batch));
     }
-    void finish(Error reason) {
+    void finish(const Error& reason) {
         closed_ = true;
         if (sink_ == nullptr || finishing_) return;
         finishing_ = true;

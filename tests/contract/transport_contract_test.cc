@@ -63,7 +63,7 @@ rt::Task<> accept_into(TunnelAcceptor& acceptor, std::optional<Result<TunnelPtr>
 }
 
 class TransportContract : public testing::TestWithParam<std::string> {
-protected:
+public:
     TransportContract() {
         std::string pattern = (std::filesystem::temp_directory_path() / "contractXXXXXX").string();
         directory_ = ::mkdtemp(pattern.data());
@@ -83,6 +83,7 @@ protected:
         std::filesystem::remove_all(directory_);
     }
 
+protected:
     const TransportSpec& spec() { return *find_transport(Url::parse(GetParam()).value().scheme); }
     bool is_datagram() { return !spec().traits.reliable; }
 
@@ -177,6 +178,7 @@ TEST_P(TransportContract, CarriesWholePacketsOfEverySizeBothWays) {
 TEST_P(TransportContract, ATrainOfManyPacketsArrivesInOrder) {
     ASSERT_NO_FATAL_FAILURE(join_and_start());
     std::vector<Bytes> packets;
+    packets.reserve(300);
     for (std::uint32_t i = 0; i < 300; ++i)
         packets.push_back(make_packet(i % 50 == 0 ? 700 : 1400, i));
     send(*near_, client_pool_, packets);
@@ -371,6 +373,7 @@ void send_raw_datagrams(
     const IpAddress address = IpAddress::parse(url.host).value();
     auto socket = sockets.open_udp({address, 0}, {}).value();
     std::vector<host::Datagram> out;
+    out.reserve(datagrams.size());
     for (const Bytes& bytes : datagrams)
         out.push_back({pool.copy(bytes), {address, url.port}});
     EXPECT_EQ(socket->send(out), datagrams.size());
