@@ -73,3 +73,18 @@ def test_the_menu_completes_recalls_and_interrupts(asked):
         telnet.send("\x04")
         telnet.expect_end()
     assert int(node.service("menu")["accepted"]) == 1
+
+
+def test_the_menus_log_follows_until_it_is_interrupted(asked):
+    caller, node = asked
+    with Telnet(caller.host, node.ip, PORT, columns=200) as telnet:
+        telnet.expect(r"selvage> $")
+        telnet.command("log -f")
+        telnet.expect(r"session opened.*caller.*\n")
+        with Telnet(caller.host, node.ip, PORT) as another:
+            another.expect(r"selvage> $")
+            telnet.expect(r"session opened.*caller.*\n")
+        telnet.expect(r"session closed.*caller.*\n")
+        telnet.send("\x03")
+        telnet.expect(r"selvage> $")
+        assert "caller" in str(ask(telnet, "peers")), "commands are taken again"
