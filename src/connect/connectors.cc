@@ -124,9 +124,7 @@ rt::Task<> Connectors::keep_connected(Key key, tunnel::Url url) {
             connector->state = ConnectorState::connected;
             connector->last_error.clear();
             pause = options_.retry_min;
-            while (peers_.state(*conn) == peer::PeerTable::ConnState::open) {
-                co_await peers_.changed().wait();
-            }
+            co_await follow(key, *conn, url);
             connector = find(key);
             if (connector == nullptr) co_return;
         } else {
@@ -135,6 +133,24 @@ rt::Task<> Connectors::keep_connected(Key key, tunnel::Url url) {
         connector->state = ConnectorState::waiting;
         co_await rt::sleep_for(transports_.runtime, pause);
         if (!conn) pause = std::min(pause * 3 / 2, options_.retry_max);
+    }
+}
+
+// Until the connection ends, or the last of those that were made in its place.
+rt::Task<> Connectors::follow(Key key, ConnId conn, tunnel::Url url) {
+    rt::Runtime& runtime = transports_.runtime;
+    while (find(key) != nullptr && peers_.state(conn) == peer::PeerTable::ConnState::open) {
+        co_await peers_.changed().wait_until(runtime.now() + options_.silence_poll);
+        if (!peers_.silent(conn)) continue;
+        const PeerId silent = peers_.neighbour_of(conn);
+        auto successor = co_await attempt(url);
+        if (!successor) {
+            co_await rt::sleep_for(runtime, options_.retry_min);
+            continue;
+        }
+        log_.info("connected again beside a silent connection", "url={}", url.to_string());
+        peers_.check_alive(silent);
+        conn = *successor;
     }
 }
 

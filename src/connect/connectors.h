@@ -5,6 +5,11 @@
 //               |    ^
 //               +----+ after a pause that grows from 1 s to 5 s
 //
+// Nothing on a datagram transport tells that the other side was started again, or that a NAT on the
+// way forgot us. So when the neighbour falls silent, the URL is dialled again beside the
+// connection: if that succeeds, the old one is asked once more and closed unless it answers within
+// about a second.
+//
 // Names are resolved again at every attempt. IPv4 addresses are tried before IPv6 ones, each family
 // with a time limit of its own; one address of a family is chosen at random. A connector that is
 // removed dials no more; the connection that it made stays as long as it lives.
@@ -70,6 +75,7 @@ private:
     void give_up(Key key);
     std::map<Key, Connector>::iterator find_url(const tunnel::Url& url);
     rt::Task<> keep_connected(Key key, tunnel::Url url);
+    rt::Task<> follow(Key key, ConnId conn, tunnel::Url url);
     // The connection once its handshake is done.
     rt::Task<Result<ConnId>> attempt(tunnel::Url url);
     rt::Task<Result<ConnId>> attempt_address(

@@ -23,6 +23,8 @@ struct ConnectOptions {
     // Pause after a failed attempt; grows by half up to the maximum while nothing changes.
     Duration retry_min = std::chrono::seconds(1);
     Duration retry_max = std::chrono::seconds(5);
+    // How often to see whether the neighbour at the other end fell silent.
+    Duration silence_poll = std::chrono::seconds(1);
 };
 
 }  // namespace selvage::connect

@@ -67,6 +67,7 @@ public:
     std::optional<Duration> latency() const { return pinger_.latency(); }
     double loss_rate() const { return pinger_.loss_rate(); }
     bool in_doubt() const { return pinger_.in_doubt(); }
+    bool silent() const { return pinger_.silent(); }
     TimePoint opened_at() const { return opened_at_; }
     std::uint64_t malformed_count() const { return malformed_; }
 

@@ -86,6 +86,16 @@ void PeerTable::check_alive(PeerId neighbour) {
         conn->check_alive();
 }
 
+PeerId PeerTable::neighbour_of(ConnId id) const {
+    const auto found = conns_.find(id);
+    return found == conns_.end() || !found->second->open() ? PeerId() : found->second->peer();
+}
+
+bool PeerTable::silent(ConnId id) const {
+    const auto found = peers_.find(neighbour_of(id));
+    return found != peers_.end() && std::ranges::all_of(found->second.conns, &PeerConn::silent);
+}
+
 PeerConn& PeerTable::pick(Peer& peer, TimePoint now) {
     if (peer.preferred != nullptr &&
         (peer.conns.size() == 1 || (now < peer.preferred_until && !peer.preferred->in_doubt()))) {

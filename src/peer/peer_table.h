@@ -70,6 +70,9 @@ public:
 
     enum class ConnState : std::uint8_t { none, starting, open };
     ConnState state(ConnId id) const;
+    // Whether the neighbour has let pings pass on every connection that it has with us, and said
+    // nothing else. Not so for a connection that is not open.
+    bool silent(ConnId id) const;
     // Why a connection that is gone ended; remembered for the last few.
     Error end_reason(ConnId id) const;
     // Resumes whenever a connection opens or ends.
@@ -82,6 +85,8 @@ public:
     bool send(PeerId neighbour, packet::PacketBatch&& batch);
     // Closes those of its connections on which nothing comes within about a second.
     void check_alive(PeerId neighbour);
+    // The neighbour at the other end; none unless the connection is open.
+    PeerId neighbour_of(ConnId id) const;
     // Smallest latency of its connections, if measured.
     std::optional<Duration> latency(PeerId neighbour) const;
 

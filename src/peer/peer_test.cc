@@ -503,6 +503,23 @@ TEST(Pinger, SlowsDownWhileAllIsWellAndSpeedsUpWhenNothingComesBack) {
     EXPECT_TRUE(pinger.on_tick(now, rx, 100).ping);
 }
 
+TEST(Pinger, IsSilentWhenNothingAtAllCameWhileTwoPingsWaited) {
+    rt::Rng rng(1);
+    Pinger pinger(rng);
+    TimePoint now{};
+    ASSERT_TRUE(pinger.on_tick(now, 5, 0).ping);
+    EXPECT_FALSE(pinger.silent());
+    pinger.on_tick(now + 2s, 6, 0);
+    EXPECT_TRUE(pinger.in_doubt());
+    EXPECT_FALSE(pinger.silent()) << "something came";
+    pinger.on_tick(now + 4s, 6, 0);
+    EXPECT_FALSE(pinger.silent()) << "one ping";
+    pinger.on_tick(now + 6s, 6, 0);
+    EXPECT_TRUE(pinger.silent());
+    pinger.on_tick(now + 7s, 7, 0);
+    EXPECT_FALSE(pinger.silent()) << "something comes again";
+}
+
 TEST(Pinger, FiveLostPingsAreTheEnd) {
     rt::Rng rng(1);
     Pinger pinger(rng);

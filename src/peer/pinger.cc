@@ -9,7 +9,9 @@ namespace selvage::peer {
 Pinger::Decision Pinger::on_tick(
     TimePoint now, std::uint64_t rx_packets, std::uint64_t tx_packets
 ) {
+    if (rx_packets != last_rx_) silent_losses_ = 0;
     if (outstanding_ && now - outstanding_->sent >= kAnswerLimit) {
+        if (rx_packets == outstanding_->rx_packets) ++silent_losses_;
         outstanding_.reset();
         note_result(false);
         if (lost_in_a_row_ >= kLossLimit) return {.dead = true};
@@ -25,7 +27,7 @@ Pinger::Decision Pinger::on_tick(
     backoff_ = std::min(backoff_ + 1, kBackoffMax);
     // A little jitter at the long end, so that the pings of many connections drift apart.
     if (backoff_ > 3 && rng_.chance(0.2)) --backoff_;
-    outstanding_ = Outstanding{next_number_++, now};
+    outstanding_ = Outstanding{next_number_++, now, rx_packets};
     ++last_tx_;  // our own ping is not a sign that somebody waits for an answer
     return {.ping = outstanding_->number};
 }

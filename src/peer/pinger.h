@@ -55,6 +55,8 @@ public:
     double loss_rate() const;
     // The last ping was lost: the path may be dead, and another is the better choice meanwhile.
     bool in_doubt() const { return lost_in_a_row_ > 0; }
+    // Two were lost in a row, and nothing else came either while they waited.
+    bool silent() const { return silent_losses_ >= 2; }
 
 private:
     static constexpr int kBackoffMax = 5;
@@ -67,8 +69,10 @@ private:
     struct Outstanding {
         std::uint32_t number;
         TimePoint sent;
+        std::uint64_t rx_packets;
     };
     std::optional<Outstanding> outstanding_;
+    int silent_losses_ = 0;
     struct Check {
         std::uint64_t rx_packets;  // when it began
         // Not a deadline: after a pause of our own process the answers wait in the socket.

@@ -76,6 +76,48 @@ TEST(Restart, OverUdpIsOverAsSoonAsTheOldConnectionIsFoundDead) {
     );
 }
 
+// Gives the kernel or stack something to send, and to send again.
+rt::Task<> knock(SelvageHost& from, SelvageHost& at) {
+    static_cast<void>(co_await from.dial({at.address(), kEchoPort}));
+}
+
+TEST(Restart, OfAListenerOverUdpIsNoticedBeforeTheFifthLostPing) {
+    for_seeds(
+        [](World& world) {
+            Triangle nodes(world);
+            ASSERT_TRUE(nodes.joined(30s));
+            world.run_for(1min);  // pings have become rare
+            nodes.middle.kill();
+            nodes.middle.start();
+            nodes.client.host().tasks().spawn("knock", knock(nodes.client, nodes.middle));
+            const auto found = [&] { return nodes.client.has_neighbour(nodes.middle); };
+            ASSERT_TRUE(world.run_until(found, 8s));
+            const auto forgotten = [&] {
+                return nodes.client.node().peers().neighbours().size() == 1;
+            };
+            EXPECT_TRUE(world.run_until(forgotten, 2s));
+            expect_echo(world, nodes.client, nodes.middle);
+        },
+        {.seeds = 4}
+    );
+}
+
+TEST(Restart, NobodyDialsAgainOnALinkThatLosesPackets) {
+    for_seeds(
+        [](World& world) {
+            Triangle nodes(world);
+            ASSERT_TRUE(nodes.joined(30s));
+            world.link(nodes.middle.host(), nodes.client.host(), {.delay = 300ms, .loss = 0.3});
+            world.run_for(5min);
+            std::size_t conns = 0;
+            nodes.client.node().peers().for_each_conn([&](const peer::PeerConn&) { ++conns; });
+            EXPECT_LE(conns, 2U);
+            EXPECT_TRUE(nodes.middle.has_neighbour(nodes.client));
+        },
+        {.seeds = 2}
+    );
+}
+
 TEST(Restart, TwoLiveOwnersOfAnAddressAreLeftAlone) {
     for_seeds(
         [](World& world) {
