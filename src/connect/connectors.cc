@@ -2,6 +2,7 @@
 #include "connect/connectors.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "rt/with_timeout.h"
 
@@ -142,15 +143,13 @@ rt::Task<> Connectors::follow(Key key, ConnId conn, tunnel::Url url) {
     while (find(key) != nullptr && peers_.state(conn) == peer::PeerTable::ConnState::open) {
         co_await peers_.changed().wait_until(runtime.now() + options_.silence_poll);
         if (!peers_.silent(conn)) continue;
-        const PeerId silent = peers_.neighbour_of(conn);
         auto successor = co_await attempt(url);
         if (!successor) {
             co_await rt::sleep_for(runtime, options_.retry_min);
             continue;
         }
         log_.info("connected again beside a silent connection", "url={}", url.to_string());
-        peers_.check_alive(silent);
-        conn = *successor;
+        peers_.check_alive(std::exchange(conn, *successor));
     }
 }
 

@@ -86,14 +86,16 @@ void PeerTable::check_alive(PeerId neighbour) {
         conn->check_alive();
 }
 
-PeerId PeerTable::neighbour_of(ConnId id) const {
+void PeerTable::check_alive(ConnId id) {
     const auto found = conns_.find(id);
-    return found == conns_.end() || !found->second->open() ? PeerId() : found->second->peer();
+    if (found != conns_.end() && found->second->open()) found->second->check_alive();
 }
 
 bool PeerTable::silent(ConnId id) const {
-    const auto found = peers_.find(neighbour_of(id));
-    return found != peers_.end() && std::ranges::all_of(found->second.conns, &PeerConn::silent);
+    const auto conn = conns_.find(id);
+    if (conn == conns_.end() || !conn->second->open()) return false;
+    const auto peer = peers_.find(conn->second->peer());
+    return peer != peers_.end() && std::ranges::all_of(peer->second.conns, &PeerConn::silent);
 }
 
 PeerConn& PeerTable::pick(Peer& peer, TimePoint now) {

@@ -85,8 +85,8 @@ public:
     bool send(PeerId neighbour, packet::PacketBatch&& batch);
     // Closes those of its connections on which nothing comes within about a second.
     void check_alive(PeerId neighbour);
-    // The neighbour at the other end; none unless the connection is open.
-    PeerId neighbour_of(ConnId id) const;
+    // The same for one connection.
+    void check_alive(ConnId id);
     // Smallest latency of its connections, if measured.
     std::optional<Duration> latency(PeerId neighbour) const;
 
